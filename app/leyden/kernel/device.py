@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type_hints
 
+from leyden.kernel.clock import Clock, SystemClock
 from leyden.kernel.errors import ComponentError
 from leyden.kernel.event import BAD, UNCERTAIN, FrozenDict, Quality, Value
 from leyden.kernel.route import Schema
@@ -142,6 +143,7 @@ class Device(Generic[R_co]):
     compatible: ClassVar[str] = ""
     witness: ClassVar[str] = ""
     warm_up_s: ClassVar[float] = 0.0  # values are uncertain for this long after `start`
+    clock: Clock = SystemClock()  # the runtime sets its own
 
     def channels(self) -> tuple[Channel, ...]:
         """The channels, in the order of their values; from `reading` unless overridden."""

@@ -77,3 +77,11 @@ class DeviceResetError(DeviceError):
     """The device forgot its settings: it lost power or was replaced."""
 
     reason = "device_reset"
+
+
+class ReportedError(LeydenError):
+    """A failure that has its own event already; it only needs counting."""
+
+
+class FeedbackLoopError(LeydenError):
+    """A chain of events that cause each other grew past the limit; the last one was refused."""

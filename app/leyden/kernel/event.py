@@ -55,6 +55,7 @@ class FrozenDict(dict[str, Any]):
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={
     "mono": "m", "route": "r", "value": "v", "source": "s", "quality": "q", "reason": "x",
     "detail": "w", "trace": "t", "cause": "c", "boot": "b",
+    "hops": "h",
 }):  # fmt: skip
     """One value on one route at one moment.
 
@@ -72,6 +73,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={
     trace: int = 0  # n of the event that began the causal chain; 0: this one
     cause: int = 0  # n of the event this one follows from; 0: none
     boot: int = 0  # which boot of the data directory
+    hops: int = 0  # length of the causal chain up to here
 
 
 class Scan(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -4,8 +4,8 @@ Every bus, service and queue is a *lane*. The `SystemExecutor` gives each lane a
 `SimulatedExecutor` lets exactly one lane run at a time and picks the next by (due time, lane name),
 so that an hour of simulated time takes the same course whenever it is run.
 
-Code that runs in lanes waits only through `clock.sleep` and `Signal.wait`, and holds no lock while it
-does; then the same code runs under either executor.
+Code that runs in lanes waits only through `clock.sleep` and `Signal.wait`, and holds no lock while
+it does; then the same code runs under either executor.
 """
 
 from __future__ import annotations
@@ -185,9 +185,9 @@ class _SimulatedClock(ManualClock):
 class SimulatedExecutor:
     """Exactly one lane runs at a time; time jumps to the next thing that is due.
 
-    The thread that made the executor drives it with `run_for` or `run_until`; between those calls it
-    holds the baton itself and may call anything a lane may call, except that its own waits run the
-    simulation forward.
+    The thread that made the executor drives it with `run_for` or `run_until`; between those calls
+    it holds the baton itself and may call anything a lane may call, except that its own waits run
+    the simulation forward.
     """
 
     def __init__(self, start_ns: int = 0, wall_ns: int = 1_767_225_600 * NS) -> None:

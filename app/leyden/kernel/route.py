@@ -1,8 +1,8 @@
 """Routes: the typed, unambiguous name of one stream of values.
 
 A route's `key` is its address with defaults left out, so that everyday names stay short:
-`air.temperature`, `vent.opening;variant=desired`. Its `text` adds the schema, so that two routes have
-equal texts only if they are equal in every part; the stream refuses two schemas at one address.
+`air.temperature`, `vent.opening;variant=desired`. Its `text` adds the schema, so that two routes
+have equal texts only if they are equal in every part; the stream refuses two schemas at an address.
 """
 
 from __future__ import annotations

@@ -1,0 +1,518 @@
+"""The runtime: holds devices, processes, interfaces and services, starts and stops them in order.
+
+Boot is a transaction: whatever keeps the appliance from starting, what had started is stopped again
+in reverse. A device that does not answer is no such thing: it is tried again in the background.
+Shutdown may be asked for from anywhere; every stop is isolated and has a deadline.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from leyden.kernel.attachment import Attachment, DeviceStatus, IfAbsent, Placement
+from leyden.kernel.clock import NS
+from leyden.kernel.context import Context
+from leyden.kernel.device import Device, DeviceState, Transport
+from leyden.kernel.errors import (
+    BootError,
+    ComponentError,
+    DeviceError,
+    DuplicateError,
+    LeydenError,
+    ReportedError,
+)
+from leyden.kernel.event import BAD, Event, Value
+from leyden.kernel.executor import Executor, SystemExecutor
+from leyden.kernel.intent import Answer, Intent, Outcome, Role
+from leyden.kernel.interface import Interface
+from leyden.kernel.notify import Notifier
+from leyden.kernel.process import Process
+from leyden.kernel.sampler import Overseer, Sampler
+from leyden.kernel.service import Service
+from leyden.kernel.state import State
+from leyden.kernel.store import Store
+from leyden.kernel.stream import EventStream
+from leyden.kernel.subscription import Subscription
+from leyden.kernel.supervisor import ServiceStatus, Supervisor
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_RUNTIME_WORDS: Final = ("identity", "booting", "booted", "shutting_down", "shutdown")
+_ATTACH_WAIT_S: Final = 2.0  # how long boot waits for one device's first answer
+_STOP_WAIT_S: Final = 1.0  # how long one device or process may take to stop
+_BEAT_LIMIT_S: Final = 2.0  # an overseer silent for longer is no proof of life
+
+GoalHandler: TypeAlias = Callable[[Intent], Value]
+
+
+class _Goal(msgspec.Struct, frozen=True):
+    handler: GoalHandler
+    role: Role
+
+
+class _Reactor:
+    """A process or interface in its place."""
+
+    def __init__(self, process: Process, kind: str, ctx: Context) -> None:
+        self.process = process
+        self.kind = kind
+        self.ctx = ctx
+        self.subscription: Subscription | None = None
+
+
+class Runtime:
+    """One appliance: its components, its event stream, its way up and down.
+
+    Args:
+        name: what the appliance is called.
+        executor: real threads unless a simulation is wanted.
+        store: where records go before anyone is notified; in memory unless given.
+        identity: called once at boot; its answer is the first event, `runtime.identity`.
+        notifier: speaks to the service manager.
+    """
+
+    def __init__(
+        self,
+        name: str = "leyden",
+        *,
+        executor: Executor | None = None,
+        store: Store | None = None,
+        identity: Callable[[], Value] | None = None,
+        notifier: Notifier | None = None,
+    ) -> None:
+        self.name = name
+        self.executor = executor or SystemExecutor()
+        self.clock = self.executor.clock
+        self.events = EventStream(self.executor, store)
+        self.state = State(self.clock)
+        self.booted = False
+        self._identity = identity
+        self._notifier = notifier or Notifier()
+        self._samplers: dict[str, Sampler] = {}
+        self._overseer = Overseer(self.executor)
+        self._attachments: dict[str, Attachment] = {}
+        self._lane_of: dict[str, Sampler] = {}
+        self._reactors: dict[str, _Reactor] = {}
+        self._supervisor = Supervisor(self)
+        self._goals: dict[str, _Goal] = {}
+        self._answers: dict[str, Answer] = {}
+        self._names: dict[str, str] = {}  # component name → kind
+        self._admin = threading.Lock()  # adding and removing; never held over a wait of a lane
+        self._stop_asked = self.executor.signal()
+        self._stop_reason = ""
+        self._exit_code = 0
+        for word in _RUNTIME_WORDS:
+            self.events.declare_system(f"runtime.{word}")
+        self.register_goal("device.write", self._write_goal, Role.OPERATOR)
+        self.register_goal("runtime.shutdown", self._shutdown_goal, Role.ADMIN)
+
+    # Components
+
+    def context(self, source: str) -> Context:
+        """Return the context of a component called `source`."""
+        return Context(source, self.clock, self.events, self.state, self, self.executor)
+
+    def add_device(
+        self,
+        device: Device[Any],
+        id: str,
+        *,
+        transport: Transport | None = None,
+        place: Placement | None = None,
+        every_s: float = 1.0,
+    ) -> Attachment:
+        """Put a device in its place; while running it is attached at once.
+
+        Devices of one transport share a lane; one without gets a lane of its own.
+
+        Raises:
+            DuplicateError: the name is taken.
+            ComponentError: the name is not a name, or the device is incomplete.
+        """
+        self._claim(id, "device")
+        placement = place or Placement(id, every_s)
+        for_bus = transport.name if transport is not None else ""
+        device.clock = self.clock
+        attachment = Attachment(device, placement, self.events, self._device_online, for_bus)
+        self._attachments[id] = attachment
+        self._lane_of[id] = self._sampler(for_bus or f"device.{id}", transport)
+        if self.booted:
+            self._lane_of[id].add(attachment)
+            self._overseer.watch(tuple(self._samplers.values()))
+        return attachment
+
+    def add_process(self, process: Process) -> None:
+        """Add an event-driven component; while running it is started at once.
+
+        Raises:
+            DuplicateError: the name is taken.
+            ComponentError: it has no name, or lacks a method.
+        """
+        kind = "interface" if isinstance(process, Interface) else "process"
+        self._check_shape(process, ("start", "handle", "stop"), kind)
+        self._claim(process.name, kind)
+        for word in ("started", "stopped", "error", "stuck"):
+            self.events.declare_system(f"process.{process.name}.{word}")
+        reactor = _Reactor(process, kind, self.context(f"{kind}.{process.name}"))
+        self._reactors[process.name] = reactor
+        if self.booted:
+            self._start_reactor(reactor)
+
+    def add_interface(self, interface: Interface) -> None:
+        """Add a component that faces people or networks; started after the processes."""
+        self.add_process(interface)
+
+    def add_service(self, service: Service) -> None:
+        """Add a time-driven component; while running it is started at once.
+
+        Raises:
+            DuplicateError: the name is taken.
+            ComponentError: it has no name, or lacks a method.
+        """
+        self._check_shape(service, ("start", "tick", "stop"), "service")
+        self._claim(service.name, "service")
+        self._supervisor.add(service)
+        if self.booted and service.enabled:
+            self._supervisor.start(service.name)
+
+    def remove(self, name: str) -> None:
+        """Stop a component as at shutdown, and forget it.
+
+        Raises:
+            ComponentError: there is no such component.
+        """
+        kind = self._names.get(name)
+        if kind is None:
+            raise ComponentError(f'no component "{name}"; there is {", ".join(self._names)}')
+        if kind == "device":
+            self._lane_of.pop(name).remove(self._attachments.pop(name), _STOP_WAIT_S)
+        elif kind == "service":
+            self._supervisor.remove(name)
+        else:
+            self._stop_reactor(self._reactors.pop(name))
+        with self._admin:
+            del self._names[name]
+
+    def device(self, id: str) -> Device[Any]:
+        """Return a device by name.
+
+        Raises:
+            ComponentError: there is no such device.
+        """
+        return self._known_device(id).device
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """Return where every device stands, in order of registration."""
+        return tuple(attachment.status() for attachment in list(self._attachments.values()))
+
+    def services(self) -> tuple[ServiceStatus, ...]:
+        """Return where every service stands."""
+        return self._supervisor.statuses()
+
+    def start_service(self, name: str) -> None:
+        """Start a service that is stopped or has failed."""
+        self._supervisor.start(name)
+
+    def stop_service(self, name: str) -> bool:
+        """Stop a service within its deadline; return whether it ended."""
+        return self._supervisor.stop(name)
+
+    def transports(self) -> tuple[Transport, ...]:
+        """Return the buses in use."""
+        found = (sampler.transport for sampler in self._samplers.values())
+        return tuple(transport for transport in found if transport is not None)
+
+    # Up and down
+
+    def boot(self) -> None:
+        """Start everything: devices, processes, interfaces, services.
+
+        Raises:
+            BootError: a component kept the appliance from starting; what had started is stopped.
+        """
+        if self.booted:
+            raise LeydenError("the runtime is running already")
+        self._stop_asked.clear()
+        self._exit_code, self._stop_reason = 0, ""
+        if self._identity is not None:
+            self._publish("identity", self._identity())
+        self._publish("booting", {"name": self.name, "boot": self.events.boot})
+        self.on_boot()
+        for step, start in self._boot_steps():
+            try:
+                start()
+            except Exception as error:
+                self._stop_everything(f"boot failed at {step}: {error}")
+                raise BootError(step, error) from error
+        self.booted = True
+        self._publish("booted", {"devices": self._device_states()})
+
+    def run(self) -> int:
+        """Boot, wait until a shutdown is asked for, shut down; return the exit code."""
+        self.boot()
+        self._notifier.ready(f"{self.name} runs")
+        beat_s = self._notifier.watchdog_s
+        while not self._stop_asked.wait(beat_s / 3 if beat_s else None):
+            if self._alive():
+                self._notifier.watchdog()
+        self.shutdown(self._stop_reason)
+        return self._exit_code
+
+    def request_shutdown(self, reason: str, exit_code: int = 0) -> None:
+        """Ask for a shutdown and return at once; from any thread, tick, handler or signal's lane.
+
+        The first reason is kept; a non-zero exit code is never lowered again.
+        """
+        self._stop_reason = self._stop_reason or reason
+        self._exit_code = self._exit_code or exit_code
+        self._stop_asked.set()
+
+    def shutdown(self, reason: str = "") -> None:
+        """Stop everything in reverse order of boot; does nothing when nothing runs."""
+        if not self.booted:
+            return
+        self._notifier.stopping(reason or "stopping")
+        self._stop_everything(reason)
+
+    def on_boot(self) -> None:
+        """Called before devices attach; for subclasses."""
+
+    def on_shutdown(self, reason: str) -> None:
+        """Called after devices are detached; for subclasses."""
+
+    def __enter__(self) -> Runtime:
+        self.boot()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.shutdown(f"{type(error).__name__}: {error}" if error else "")
+
+    # Intents
+
+    def register_goal(self, goal: str, handler: GoalHandler, role: Role) -> None:
+        """Let intents for `goal` from `role` upwards be carried out by `handler`.
+
+        Raises:
+            DuplicateError: the goal has a handler.
+        """
+        if goal in self._goals:
+            raise DuplicateError(f'goal "{goal}" has a handler already')
+        self.events.declare_system(f"intent.{goal}")
+        self._goals[goal] = _Goal(handler, role)
+
+    def submit(self, intent: Intent) -> Answer:
+        """Carry out an intent, or refuse it; equal keys are carried out once. Never raises."""
+        if intent.key and intent.key in self._answers:
+            return self._answers[intent.key]
+        answer = self._carry_out(intent)
+        if intent.key:
+            self._answers[intent.key] = answer
+            while len(self._answers) > 1024:  # the oldest keys are forgotten first
+                del self._answers[next(iter(self._answers))]
+        return answer
+
+    def _carry_out(self, intent: Intent) -> Answer:
+        goal = self._goals.get(intent.goal)
+        if goal is None:
+            known = ", ".join(sorted(self._goals))
+            return Answer(Outcome.REFUSED, f'no goal "{intent.goal}"; there is {known}')
+        if intent.role.rank < goal.role.rank:
+            detail = f"{intent.goal} needs role {goal.role}, found {intent.role}"
+            return self._recorded(intent, Answer(Outcome.REFUSED, detail))
+        try:
+            return self._recorded(intent, Answer(Outcome.DONE, result=goal.handler(intent)))
+        except (LeydenError, ValueError, TypeError, OSError) as error:
+            return self._recorded(intent, Answer(Outcome.FAILED, str(error)))
+
+    def _recorded(self, intent: Intent, answer: Answer) -> Answer:
+        value = {
+            "goal": intent.goal, "payload": intent.payload, "who": intent.who,
+            "role": str(intent.role), "outcome": str(answer.outcome), "detail": answer.detail,
+        }  # fmt: skip
+        event = self.events.publish_now(f"intent.{intent.goal}", value, source="runtime")
+        return msgspec.structs.replace(answer, n=event.n)
+
+    def _write_goal(self, intent: Intent) -> Value:
+        payload = intent.payload
+        if not isinstance(payload, Mapping) or "route" not in payload or "value" not in payload:
+            raise ComponentError('found no "route" and "value", expected {"route": …, "value": …}')
+        id, _, channel = str(payload["route"]).partition(".")
+        attachment = self._known_device(id)
+        self._lane_of[id].call(
+            attachment, lambda: attachment.write(channel, payload["value"]), _ATTACH_WAIT_S
+        )
+        return payload["value"]
+
+    def _shutdown_goal(self, intent: Intent) -> Value:
+        self.request_shutdown(f"asked for by {intent.who or 'somebody'}")
+        return None
+
+    # Boot, step by step
+
+    def _boot_steps(self) -> list[tuple[str, Callable[[], None]]]:
+        steps: list[tuple[str, Callable[[], None]]] = []
+        for id in self._devices_in_order():
+            steps.append((f"device {id}", partial(self._start_device, id)))
+        for kind in ("process", "interface"):
+            steps += [
+                (f"{kind} {name}", partial(self._start_reactor, reactor))
+                for name, reactor in self._reactors.items()
+                if reactor.kind == kind
+            ]
+        steps.append(("services", self._supervisor.start_all))
+        return steps
+
+    def _devices_in_order(self) -> list[str]:
+        # Registration order, except that what a device needs comes before it.
+        ordered: list[str] = []
+
+        def place(id: str, path: tuple[str, ...]) -> None:
+            if id in path:
+                raise BootError(
+                    f"device {id}", ComponentError(f"{' → '.join((*path, id))} is a cycle")
+                )
+            if id in ordered:
+                return
+            for need in self._known_device(id).place.needs:
+                place(need, (*path, id))
+            ordered.append(id)
+
+        for id in self._attachments:
+            place(id, ())
+        return ordered
+
+    def _start_device(self, id: str) -> None:
+        attachment, sampler = self._attachments[id], self._lane_of[id]
+        self._overseer.watch(tuple(self._samplers.values()))
+        # A hung bus is the overseer's to deal with; the boot goes on without an answer.
+        sampler.add(attachment).wait(_ATTACH_WAIT_S)
+        if attachment.place.if_absent is IfAbsent.FAIL and not attachment.online:
+            fault = attachment.fault
+            raise DeviceError(fault.detail if fault else f"{id} did not answer")
+
+    def _start_reactor(self, reactor: _Reactor) -> None:
+        process = reactor.process
+        process.start(reactor.ctx)
+        self.events.publish(
+            f"process.{process.name}.started", {"kind": reactor.kind}, source="runtime"
+        )
+        reactor.subscription = self.events.subscribe(
+            lambda event: self._react(reactor, event),
+            name=f"{reactor.kind}.{process.name}",
+            prefix=process.prefixes,
+            capacity=process.queue,
+            replay_latest=True,
+        )
+
+    def _react(self, reactor: _Reactor, event: Event) -> None:
+        name = reactor.process.name
+        if event.route == f"process.{name}.error":
+            return  # its own error, given back to it, would make it fail again
+        try:
+            reactor.process.handle(reactor.ctx, event)
+        except Exception as error:
+            if reactor.subscription is None or reactor.subscription.failure_would_be_news:
+                value = {"process": name, "route": event.route, "n": event.n}
+                self._process_error(reactor, value, error)
+            raise ReportedError(str(error)) from error
+
+    def _process_error(self, reactor: _Reactor, value: dict[str, Value], error: Exception) -> None:
+        self.events.publish(
+            f"process.{reactor.process.name}.error",
+            value,
+            source=reactor.ctx.source,
+            quality=BAD,
+            reason="error",
+            detail=f"{type(error).__name__}: {error}",
+        )
+
+    # Shutdown, step by step
+
+    def _stop_everything(self, reason: str) -> None:
+        self._publish("shutting_down", {"reason": reason})
+        self._supervisor.stop_all()
+        reactors = list(self._reactors.values())
+        for kind in ("interface", "process"):
+            for reactor in reversed([each for each in reactors if each.kind == kind]):
+                self._stop_reactor(reactor)
+        self._overseer.stop()
+        for sampler in reversed(list(self._samplers.values())):
+            sampler.stop(_STOP_WAIT_S)
+        self.on_shutdown(reason)
+        self.booted = False
+        self._publish("shutdown", {"reason": reason, "exit_code": self._exit_code})
+        self._rewind()
+
+    def _stop_reactor(self, reactor: _Reactor) -> None:
+        if reactor.subscription is None:
+            return
+        reactor.subscription.cancel()
+        reactor.subscription = None
+        name = reactor.process.name
+
+        def stop() -> None:
+            try:
+                reactor.process.stop(reactor.ctx)
+            except Exception as error:  # noqa: BLE001 - one that fails must not keep others running
+                self._process_error(reactor, {"process": name}, error)
+
+        lane = self.executor.start_lane(f"stop.{name}", stop)
+        word = "stopped" if lane.join(_STOP_WAIT_S) else "stuck"
+        self.events.publish(f"process.{name}.{word}", {"kind": reactor.kind}, source="runtime")
+
+    def _rewind(self) -> None:
+        # Fresh lanes for a second boot of the same runtime.
+        self._overseer = Overseer(self.executor)
+        self._samplers = {
+            name: Sampler(name, self.executor, sampler.transport)
+            for name, sampler in self._samplers.items()
+        }
+        self._lane_of = {id: self._samplers[old.name] for id, old in self._lane_of.items()}
+
+    # Small things
+
+    def _publish(self, word: str, value: Value) -> None:
+        self.events.publish(f"runtime.{word}", value, source="runtime")
+
+    def _device_states(self) -> dict[str, str]:
+        return {id: str(attachment.state) for id, attachment in self._attachments.items()}
+
+    def _device_online(self, id: str) -> bool:
+        attachment = self._attachments.get(id)
+        return attachment is not None and attachment.state is DeviceState.ONLINE
+
+    def _known_device(self, id: str) -> Attachment:
+        try:
+            return self._attachments[id]
+        except KeyError:
+            known = ", ".join(self._attachments) or "none"
+            raise ComponentError(f'no device "{id}"; there is {known}') from None
+
+    def _sampler(self, name: str, transport: Transport | None) -> Sampler:
+        if name not in self._samplers:
+            self._samplers[name] = Sampler(name, self.executor, transport)
+        return self._samplers[name]
+
+    def _claim(self, name: str, kind: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise ComponentError(
+                f'found {kind} name "{name}", expected a-z 0-9 _ beginning with a letter'
+            )
+        with self._admin:
+            if name in self._names:
+                raise DuplicateError(f'"{name}" is taken by a {self._names[name]}')
+            self._names[name] = kind
+
+    def _check_shape(self, component: object, methods: tuple[str, ...], kind: str) -> None:
+        missing = [each for each in methods if not callable(getattr(component, each, None))]
+        if missing:
+            raise ComponentError(f"{component!r} is no {kind}: it lacks {', '.join(missing)}()")
+
+    def _alive(self) -> bool:
+        silent_ns = self.clock.monotonic_ns() - self._overseer.beat_ns
+        return not self._attachments or silent_ns < _BEAT_LIMIT_S * NS

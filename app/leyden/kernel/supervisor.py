@@ -1,0 +1,133 @@
+"""The supervisor: starts services, restarts the failing, gives up on those that fail too often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from leyden.kernel.clock import NS
+from leyden.kernel.errors import ComponentError
+from leyden.kernel.event import BAD, Value
+from leyden.kernel.service import Service, ServiceRun, ServiceState
+from leyden.kernel.timing import TimingFigures
+
+if TYPE_CHECKING:
+    from leyden.kernel.runtime import Runtime
+
+CRITICAL_EXIT: Final = 70  # EX_SOFTWARE: the supervising process starts a fresh runtime
+
+_WORDS: Final = ("started", "stopped", "error", "restart", "failed", "critical_failure", "stuck")
+
+
+class ServiceStatus(msgspec.Struct, frozen=True):
+    """Where a service stands and since when, with its figures."""
+
+    name: str
+    state: ServiceState
+    since_s: float
+    critical: bool
+    restarts: int
+    last_error: str
+    timing: TimingFigures
+
+
+class Supervisor:
+    """Holds the services of a runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._runs: dict[str, ServiceRun] = {}
+
+    def add(self, service: Service) -> ServiceRun:
+        """Take a service in and declare its lifecycle routes."""
+        run = ServiceRun(service, self._runtime.context(f"service.{service.name}"), self)
+        for word in _WORDS:
+            self._runtime.events.declare_system(f"service.{service.name}.{word}")
+        self._runs[service.name] = run
+        return run
+
+    def remove(self, name: str) -> None:
+        """Stop a service and forget it."""
+        self.stop(name)
+        del self._runs[name]
+
+    def start(self, name: str) -> None:
+        """Start a service that is not running."""
+        run = self._known(name)
+        if run.state in (ServiceState.STOPPED, ServiceState.FAILED):
+            run.start(self._runtime.executor)
+
+    def start_all(self) -> None:
+        """Start every enabled service in order of registration."""
+        for name, run in self._runs.items():
+            if run.service.enabled:
+                self.start(name)
+
+    def stop(self, name: str) -> bool:
+        """Stop a service within its deadline; one that does not end is left behind and reported."""
+        run = self._known(name)
+        ended = run.stop()
+        if not ended:
+            self.published(run, "stuck", {"deadline_s": run.service.stop_deadline_s})
+        return ended
+
+    def stop_all(self) -> None:
+        """Stop every service, last started first. All are asked before any is waited for."""
+        for run in reversed(self._runs.values()):
+            run.ask_to_stop()
+        for name in reversed(list(self._runs)):
+            self.stop(name)
+
+    def statuses(self) -> tuple[ServiceStatus, ...]:
+        """Return where every service stands; takes no lock."""
+        now = self._runtime.clock.monotonic_ns()
+        return tuple(
+            ServiceStatus(
+                name,
+                run.state,
+                (now - run.since_ns) / NS,
+                run.service.critical,
+                run.restarts,
+                run.last_error,
+                run.timing.figures(),
+            )
+            for name, run in list(self._runs.items())
+        )
+
+    # What a run tells its supervisor.
+
+    def published(self, run: ServiceRun, word: str, value: Mapping[str, Value]) -> None:
+        """Publish `service.<name>.<word>`."""
+        name = run.service.name
+        self._runtime.events.publish(
+            f"service.{name}.{word}",
+            {"service": name, **value},
+            source=f"service.{name}",
+        )
+
+    def gave_up(self, run: ServiceRun) -> None:
+        """Report a service that stays down; a critical one takes the appliance down safely."""
+        name, critical = run.service.name, run.service.critical
+        detail = f"service {name} is down: {run.last_error}"
+        word = "critical_failure" if critical else "failed"
+        self.published(run, word, {"error": run.last_error, "restarts": run.restarts})
+        self._runtime.events.declare_system(f"alarm.service.{name}")
+        self._runtime.events.publish_now(
+            f"alarm.service.{name}",
+            {"service": name, "critical": critical},
+            source=f"service.{name}",
+            quality=BAD,
+            reason="failed",
+            detail=detail,
+        )
+        if critical:
+            self._runtime.request_shutdown(detail, exit_code=CRITICAL_EXIT)
+
+    def _known(self, name: str) -> ServiceRun:
+        try:
+            return self._runs[name]
+        except KeyError:
+            known = ", ".join(self._runs) or "none"
+            raise ComponentError(f'no service "{name}"; there is {known}') from None
