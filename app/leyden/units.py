@@ -1,8 +1,8 @@
 """Units: UCUM codes for storage, symbols for people, and quantities written as text.
 
-Public names: `Unit`, `UNITS`, `unit`, `parse`, `convert`, `UnitError`, and one `NewType` of float
-for each quantity a driver returns (`Celsius`, `Volt`, …), so that a type checker refuses a pressure
-where a temperature goes while nothing is paid at run time.
+Public names: `Unit`, `UNITS`, `unit`, `parse`, `parse_difference`, `convert`, `UnitError`, and one
+`NewType` of float for each quantity a driver returns (`Celsius`, `Volt`, …), so that a type checker
+refuses a pressure where a temperature goes while nothing is paid at run time.
 """
 
 from __future__ import annotations
@@ -159,6 +159,20 @@ def parse(text: str, code: str) -> float:
     if not written and code != "1":
         raise UnitError(f'found "{text}" without a unit, expected one such as "{_example(wanted)}"')
     return convert(float(number), unit(written).code if written else "1", code)
+
+
+def parse_difference(text: str, code: str) -> float:
+    """Return the distance in `text`, such as `"0.5 K"` or `"1 °F"`, in the unit `code`.
+
+    A distance has no zero point: 1 °F is 5/9 °C here, where `parse` would say -17.2 °C.
+
+    Raises:
+        UnitError: as `parse`.
+    """
+    parse(text, code)  # says what is wrong, if anything is
+    match = _QUANTITY.fullmatch(text)
+    number, written = match.groups() if match else ("nan", "")
+    return float(number) * unit(written or code).scale / UNITS[code].scale
 
 
 def convert(value: float, source: str, target: str) -> float:
