@@ -21,7 +21,6 @@ from leyden.kernel import (
     Doubt,
     NoDataError,
     NotReadyError,
-    SystemClock,
     TableReading,
     Value,
     WrongDeviceError,
@@ -102,7 +101,6 @@ class Host(Device[TableReading]):
         statvfs: Callable[[str], FileSystemFigures] = os.statvfs,
     ) -> None:
         del bus  # the machine hangs on no wire
-        self.clock: Clock = SystemClock()
         options = options or HostOptions()
         self._tree = Tree(Path(options.root))
         self._disk = DiskMeter(options.disk_path, statvfs)
