@@ -25,20 +25,21 @@ class Sensor(Device):
 
 
 class Listener(Process):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
     def handle_event(self, ctx: ContextProtocol, evt: Event) -> None:
         pass
 
 
 class Heartbeat(Service):
+    interval = PERIOD_S
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
     def tick(self, ctx: ContextProtocol) -> None:
         pass
-
-
-def named(kind: type, name: str) -> object:
-    component = kind()
-    component.name = name
-    component.interval = PERIOD_S
-    return component
 
 
 def cycle() -> float:
@@ -46,10 +47,10 @@ def cycle() -> float:
     for name in DEVICES:
         runtime.attach_device(Sensor(id=name))
     for name in PROCESSES:
-        runtime.register_process(named(Listener, name))
-    runtime.register_interface(named(Listener, INTERFACE))
+        runtime.register_process(Listener(name))
+    runtime.register_interface(Listener(INTERFACE))
     for name in SERVICES:
-        runtime.register_service(named(Heartbeat, name))
+        runtime.register_service(Heartbeat(name))
     start = time.perf_counter()
     runtime.boot()
     confirm(connected == list(DEVICES), "not every device is connected")

@@ -24,11 +24,16 @@ class Sensor(Device[None]):
         connected.remove(self.id)
 
 
-def named(kind: type, name: str) -> object:
-    component = kind()
-    component.name = name
-    component.interval = PERIOD_S
-    return component
+class Listener(Process):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Heartbeat(Service):
+    interval = PERIOD_S
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 def cycle() -> float:
@@ -36,10 +41,10 @@ def cycle() -> float:
     for name in DEVICES:
         runtime.devices.attach(Sensor(id=name))
     for name in PROCESSES:
-        runtime.processes.register(named(Process, name))
-    runtime.interfaces.register(named(Process, INTERFACE))
+        runtime.processes.register(Listener(name))
+    runtime.interfaces.register(Listener(INTERFACE))
     for name in SERVICES:
-        runtime.services.register(named(Service, name))
+        runtime.services.register(Heartbeat(name))
     start = time.perf_counter()
     runtime.boot()
     confirm(connected == list(DEVICES), "not every device is connected")

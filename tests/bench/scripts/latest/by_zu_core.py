@@ -4,7 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from gauge import Rate, confirm, option, report
-from zu_core import Event, EventBus, SessionStore
+from zu_core import Event, EventBus, SessionStore  # type: ignore[import-untyped]  # it ships no types
 
 bus, sessions = EventBus(), SessionStore()
 bus.subscribe(sessions)

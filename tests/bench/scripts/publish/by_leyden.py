@@ -1,8 +1,8 @@
 """Leyden: a declared route through the event stream, everything on.
 
 Lock, sequence number, monotonic time, quality, cause, store, latest value and one order for all
-subscribers; no part of the stream is replaced or switched off. The figure is that of `publish`, which
-everybody calls; the function that `publisher` binds to one route is shorter and only noted.
+subscribers; no part of the stream is replaced or switched off. The figure is that of `publish`,
+which everybody calls; the function that `publisher` binds to one route is faster and only noted.
 """
 
 from gauge import Rate, Seen, confirm, option, readings, report
@@ -33,10 +33,11 @@ seconds = option("seconds", 0.5)
 rate, bound = Rate(publish, seconds), Rate(publish_bound, seconds / 3)
 done = rate.done + bound.done
 latest = stream.latest("air.temperature")
+assert latest is not None
 confirm(stream.head - before == done, "sequence numbers and publications differ")
 for each in subscribers:
     confirm(each.count == done, f"{each.count} of {done} events arrived")
-    confirm(each.last is latest and each.last.value >= 20.0, "the value did not arrive")
+    confirm(each.last is latest and latest.value >= 20.0, "the value did not arrive")
 report(
     rate.per_second,
     "1/s",

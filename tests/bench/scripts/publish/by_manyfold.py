@@ -12,12 +12,13 @@ from manyfold import (
     Schema,
     StreamFamily,
     StreamName,
+    TypedRoute,
     Variant,
     route,
 )
 
 double = struct.Struct("<d")
-temperature = route(
+temperature: TypedRoute[float] = route(
     plane=Plane.Read,
     layer=Layer.Logical,
     owner=OwnerName("air"),

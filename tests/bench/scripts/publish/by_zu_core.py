@@ -4,7 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from gauge import Rate, Seen, confirm, option, readings, report
-from zu_core import Event, EventBus
+from zu_core import Event, EventBus  # type: ignore[import-untyped]  # it ships no types
 
 subscribers = [Seen() for _ in range(int(option("subscribers", 1)))]
 bus = EventBus()

@@ -34,7 +34,7 @@ class Sampler(Service):
         self.ticks += 1
         for channel in GREENHOUSE:
             value = round(20.0 + math.sin(time.monotonic()), 2)
-            ctx.state.update(channel, lambda _old, value=value: value)
+            ctx.state.set(channel, value)
             ctx.emit(Measured(channel, value))
 
 
