@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from leyden.hal.errors import MessageError
+from leyden.hal.errors import BusStuckError, MessageError, NoAnswerError
 
 FIRST_ADDRESS: Final = 0x08  # UM10204, 3.1.12: addresses below and above are reserved
 LAST_ADDRESS: Final = 0x77
@@ -99,3 +99,16 @@ def bits_of(messages: Sequence[Message]) -> int:
 def bytes_of(messages: Sequence[Message]) -> int:
     """Return how many data bytes a transfer carries, either way."""
     return sum(len(m.data) if isinstance(m, Write) else m.length for m in messages)
+
+
+def no_answer(bus: str, address: int) -> NoAnswerError:
+    """Return the error for a target that did not acknowledge, in words."""
+    return NoAnswerError(f"no answer from {address:#04x} on {bus}; check its cable and its power")
+
+
+def bus_stuck(bus: str, address: int) -> BusStuckError:
+    """Return the error for a bus that did not move in time, in words."""
+    return BusStuckError(
+        f"{bus} did not move during a transfer to {address:#04x}: a line is held low or a part "
+        "stretches the clock too long; unplug parts one by one"
+    )

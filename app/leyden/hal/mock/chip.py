@@ -274,6 +274,10 @@ class LineChip(Chip):
 
     kind = "gpio"
 
+    def __init__(self, world: World, name: str, options: Any, clock: Clock) -> None:
+        super().__init__(world, name, options, clock)
+        self.lines: tuple[int, ...] = ()  # a model names the lines it is connected to
+
     def level(self, line: int, at_ns: int) -> bool | None:
         """Return the level it drives a line to; None where it leaves the line alone."""
         return None

@@ -10,8 +10,9 @@ Each device on a modelled bus has two signals in the world: `<id>.present` (bool
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -156,20 +157,22 @@ class Wire:
         self._powered = False
         self._power_version = -1
         self._brown_outs = -1  # version of the fault signal that was carried out last
+        self.power_ons = 0  # after the first
         chip.power_on()
 
-    def touch(self) -> Fault:
+    def touch(self, longest_s: float = math.inf) -> Fault:
         """Begin a transfer: let power and time act on the chip, wait where a fault says so.
+
+        Args:
+            longest_s: where the controller gives up waiting for a slow chip.
 
         Returns:
             What this transfer meets; `UNPLUG` also when the chip is not present.
         """
+        self.wait_out_hang()
         fault = self.faults.strike()
-        while fault.kind is FaultKind.HANG and self.present():
-            self.wait_for_change(None)
-            fault = self.faults.strike()
         if fault.kind is FaultKind.SLOW:
-            self._clock.sleep(fault.seconds)
+            self._clock.sleep(min(fault.seconds, longest_s))
         if not self.settle():
             return Fault(FaultKind.UNPLUG)
         return fault
@@ -179,6 +182,7 @@ class Wire:
         powered = self.present() and self.faults.current().kind is not FaultKind.UNPLUG
         if powered and self._lost_power():
             self.chip.power_on()
+            self.power_ons += 1
         self._powered = powered
         self._power_version = self._present.version
         if powered:
@@ -189,10 +193,19 @@ class Wire:
         """Whether the chip is on the wire."""
         return self._present.flag()
 
-    def wait_for_change(self, timeout: float | None) -> None:
-        """Wait until somebody sets the fault or the presence, or `timeout` seconds are over."""
+    def wait_while(self, condition: Callable[[], bool], timeout: float | None = None) -> None:
+        """Wait until somebody sets the fault or the presence, or `timeout` seconds are over.
+
+        The condition is asked once, after listening has begun, so no change is slept through.
+        """
         self._changed.clear()
-        self._changed.wait(timeout)
+        if condition():
+            self._changed.wait(timeout)
+
+    def wait_out_hang(self) -> None:
+        """Wait as long as the fault is a hang."""
+        while self._hanging():
+            self.wait_while(self._hanging)
 
     def spoil(self, fault: Fault, data: bytes) -> bytes:
         """Return what arrives of `data` through this fault."""
@@ -212,6 +225,9 @@ class Wire:
         spoilt = bytearray(data)
         spoilt[place // 8] ^= 1 << place % 8
         return bytes(spoilt)
+
+    def _hanging(self) -> bool:
+        return self.faults.current().kind is FaultKind.HANG and self.present()
 
     def _lost_power(self) -> bool:
         dipped = (
