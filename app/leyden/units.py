@@ -99,6 +99,7 @@ UNITS = _table(
     Unit("ug/m3", "µg/m³", "mass concentration"),
     Unit("deg", "°", "angle"),
     Unit("{count}", "", "count"),
+    Unit("{count}/dL", "/dl", "number concentration"),
 )
 
 # How people write a unit, where that is neither its code nor its symbol.
