@@ -24,9 +24,11 @@ from leyden.hal.errors import (
     AbandonedError,
     BusError,
     BusLostError,
+    BusMissingError,
     BusStuckError,
     BusTurnError,
     NoAnswerError,
+    PermissionBusError,
 )
 from leyden.hal.gpio import Bias, Edge, EdgeEvent, InputLine, OutputLine, RawGpioChip
 from leyden.hal.i2c import Message, RawI2cBus, bits_of, bytes_of
@@ -276,7 +278,7 @@ class Guard(Generic[B]):
     def _note(self, session: _Session[B], error: BusError) -> None:
         if isinstance(error, NoAnswerError):
             self._state, self._suspect = "ok", ""  # silence at one address: the bus itself moves
-        elif isinstance(error, BusLostError):
+        elif isinstance(error, (BusLostError, BusMissingError, PermissionBusError)):
             self._drop(session)
             self._state = "closed"
 

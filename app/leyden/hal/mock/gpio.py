@@ -42,6 +42,8 @@ class MockGpioChip:
         Raises:
             WorldError: one of them has something else connected.
         """
+        if not chip.lines:
+            raise WorldError(f"{chip.name} names no lines of {self.name}, expected one or more")
         for line in chip.lines:
             if line in self._connected:
                 other = self._connected[line].chip.name

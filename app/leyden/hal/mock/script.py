@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +27,7 @@ from leyden.hal.mock.curves import (
     Step,
     Sum,
 )
-from leyden.units import UnitError, parse
+from leyden.units import UnitError, parse, parse_difference
 
 
 def is_curve(table: Mapping[str, Any]) -> bool:
@@ -101,11 +100,7 @@ class _Table:
 
     def difference(self, name: str, default: float | None = None) -> float:
         """Return a distance between two values: 3 K are 3 °C of difference, not -270 °C."""
-        value = self.take(name, default)
-        number = self._quantity(name, value, self.unit)
-        if isinstance(value, str):
-            number -= self._quantity(name, _NUMBER.sub("0", value, count=1), self.unit)
-        return number
+        return self._quantity(name, self.take(name, default), self.unit, parse_difference)
 
     def seconds(self, name: str, default: float | None = None) -> float:
         """Return a time of more than nothing, in seconds."""
@@ -152,18 +147,17 @@ class _Table:
             raise WorldError(f"{self.place}: found {value!r}, expected a {self.kind}")
         return bool(value) if self.kind == "bool" else str(value)
 
-    def _quantity(self, name: str, value: Any, unit: str) -> float:
+    def _quantity(
+        self, name: str, value: Any, unit: str, read: Callable[[str, str], float] = parse
+    ) -> float:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
         if not isinstance(value, str):
             raise WorldError(f"{self.place}: found {value!r} as {name}, expected a quantity")
         try:
-            return parse(value, unit)
+            return read(value, unit)
         except UnitError as error:
             raise WorldError(f"{self.place}: {name}: {error}") from None
-
-
-_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def _is_pair(row: object) -> bool:

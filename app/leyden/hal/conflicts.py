@@ -1,0 +1,77 @@
+"""Finds two devices that want one place: an address, a chip select, a line, a whole serial port."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from leyden.hal.i2c import FIRST_ADDRESS, LAST_ADDRESS
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One place that one device of a configuration wants."""
+
+    device: str  # "air"
+    bus: str  # "i2c1"
+    place: str  # "address 0x76"
+
+
+def claims_of(device: str, bus: str, kind: str, options: object) -> tuple[Claim, ...]:
+    """Return what a device claims on its bus, read from its driver's options.
+
+    Args:
+        device: the device's id.
+        bus: the bus's name; devices without a bus claim nothing.
+        kind: "i2c", "spi", "uart", "gpio" or "none".
+        options: has `address` for I2C, `chip_select` for SPI; for GPIO `lines`, a mapping whose
+            values have `line`, or one `line`.
+    """
+    match kind:
+        case "i2c":
+            places = [f"address {getattr(options, 'address', 0):#04x}"]
+        case "spi":
+            places = [f"chip select {getattr(options, 'chip_select', 0)}"]
+        case "uart":
+            places = ["the line"]
+        case "gpio":
+            places = [f"line {line}" for line in _lines(options)]
+        case _:
+            places = []
+    return tuple(Claim(device, bus, place) for place in places)
+
+
+def conflicts(claims: Iterable[Claim]) -> tuple[str, ...]:
+    """Return one sentence for each place that more than one device wants."""
+    wanted: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for claim in claims:
+        wanted[claim.bus, claim.place].append(claim.device)
+    return tuple(
+        f"{' and '.join(sorted(devices))} both use {place} on {bus}; "
+        "give one of them another, or a bus of its own"
+        for (bus, place), devices in sorted(wanted.items())
+        if len(devices) > 1
+    )
+
+
+def address_fault(address: int) -> str:
+    """Return what is wrong with an I2C address, or nothing."""
+    if FIRST_ADDRESS <= address <= LAST_ADDRESS:
+        return ""
+    hint = f"; did you mean {address >> 1:#04x}?" if address >> 1 in _ADDRESSES else ""
+    return (
+        f"found I2C address {address:#04x}, expected {FIRST_ADDRESS:#04x} to "
+        f"{LAST_ADDRESS:#04x}{hint}"
+    )
+
+
+_ADDRESSES = range(FIRST_ADDRESS, LAST_ADDRESS + 1)
+
+
+def _lines(options: object) -> list[int]:
+    lines = getattr(options, "lines", None)
+    if isinstance(lines, dict):
+        return [each.line for each in lines.values()]
+    line = getattr(options, "line", None)
+    return [] if line is None else [line]
