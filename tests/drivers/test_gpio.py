@@ -417,6 +417,13 @@ def test_two_edges_of_one_direction_tell_of_one_that_was_lost() -> None:
     assert changes == [Change(100, True)]
 
 
+def test_an_edge_from_before_the_beginning_is_part_of_the_level_then() -> None:
+    bounce = Debouncer(True, 100, 10)
+
+    assert bounce.edge(99, True) == ()
+    assert (bounce.lost, bounce.raw) == (0, True)
+
+
 @given(
     rates=st.lists(st.floats(0, 300), min_size=1, max_size=10),
     cuts=st.lists(st.integers(1, 900), min_size=1, max_size=20),
@@ -550,8 +557,8 @@ def test_an_edge_that_arrives_late_is_no_lost_edge() -> None:
 
 def test_a_line_that_never_rests_does_not_hold_the_lane() -> None:
     device, chip, _ = faked({"flow": METER, "door": DOOR})
-    chip.lines[27].queue = [EdgeEvent(i * 10_000, True) for i in range(10_000)]
-    chip.lines[17].queue = [EdgeEvent(i * 10_000, i % 2 == 0) for i in range(10_000)]
+    chip.lines[27].queue = [EdgeEvent(100 * NS + i * 10_000, True) for i in range(10_000)]
+    chip.lines[17].queue = [EdgeEvent(100 * NS + i * 10_000, i % 2 == 0) for i in range(10_000)]
     reading = device.read()
 
     assert reading.table["flow"] == MOST_EDGES

@@ -22,18 +22,26 @@ class Change:
 
 
 class Debouncer:
-    """Follows one line's edges; `level` is the stable level, `raw` the newest one."""
+    """Follows one line's edges; `level` is the stable level, `raw` the newest one.
+
+    Args:
+        level: What the line is at the beginning.
+        now: When that was, in ns; edges before it are part of it.
+        hold_ns: How long a level has to last.
+    """
 
     def __init__(self, level: bool, now: int, hold_ns: int) -> None:
         self.level = level
         self.raw = level
         self.glitches = 0  # excursions from the stable level that did not last
         self.lost = 0  # edges that must have been between two of the same direction
-        self._since = now
+        self._began = self._since = now
         self._hold_ns = hold_ns
 
     def edge(self, mono: int, rising: bool) -> tuple[Change, ...]:
         """Take the next edge; return the changes that are certain by now, oldest first."""
+        if mono < self._began:
+            return ()
         mono = max(mono, self._since)
         proven = self.settle(mono)  # the level before this edge lasted until it
         if rising == self.raw:

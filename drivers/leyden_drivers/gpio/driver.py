@@ -122,7 +122,7 @@ class Gpio(Device[TableReading]):
         if isinstance(port, OutputPort):
             port.lease_ms = self._lease_ms()
         try:
-            port.open(self._chip, self.clock.monotonic_ns())
+            port.open(self._chip, self.clock)
         except MessageError as error:
             raise WrongDeviceError(f"{port.name}: {error}") from error
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from leyden.hal import Edge, EdgeEvent, GpioChip, InputLine, OutputLine
-from leyden.kernel import NS, Channel, Direction, Doubt, NoDataError, Value
+from leyden.kernel import NS, Channel, Clock, Direction, Doubt, NoDataError, Value
 from leyden_drivers.gpio.debounce import Change, Debouncer
 from leyden_drivers.gpio.options import Line, Mode
 
@@ -39,7 +39,7 @@ class Port(ABC):
         """The channels of this line."""
 
     @abstractmethod
-    def open(self, chip: GpioChip, now: int) -> None:
+    def open(self, chip: GpioChip, clock: Clock) -> None:
         """Take the line."""
 
     @abstractmethod
@@ -76,7 +76,7 @@ class WatchedPort(Port):
         self.disagrees = False  # the level is not where the edges lead
         self._lost_before = 0
 
-    def open(self, chip: GpioChip, now: int) -> None:
+    def open(self, chip: GpioChip, clock: Clock) -> None:
         """Take the line and its level; what it does from now on counts."""
         self._line = chip.input(
             self.options.line,
@@ -85,6 +85,7 @@ class WatchedPort(Port):
             edges=self._edges(),
         )
         self._lost_before = self._line.missed()
+        now = clock.monotonic_ns()  # edges before it are in the level that is read after it
         self._bounce = Debouncer(self._line.value(), now, round(self.options.debounce * NS))
 
     def look(self) -> None:
@@ -202,9 +203,9 @@ class CounterPort(WatchedPort):
             )
         return *channels, *self._glitch_channel()
 
-    def open(self, chip: GpioChip, now: int) -> None:
+    def open(self, chip: GpioChip, clock: Clock) -> None:
         """Take the line; a count that was broken off goes on, and is a lower bound from then on."""
-        super().open(chip, now)
+        super().open(chip, clock)
         self._rate = RateMeter()
         self._interrupted, self._was_open = self._was_open, True
 
@@ -329,13 +330,14 @@ class OutputPort(Port):
         """The level, which is written and read back."""
         return (Channel(self.name, bool, label=self.options.label, direction=Direction.OUT),)
 
-    def open(self, chip: GpioChip, now: int) -> None:
+    def open(self, chip: GpioChip, clock: Clock) -> None:
         """Take the line, safe at first, then as `initial` says."""
         options = self.options
         self._line = chip.output(
             options.line, safe=options.safe, active_low=options.active_low, consumer=self.name
         )
-        self.write(options.safe if options.initial is None else options.initial, now)
+        begin = options.safe if options.initial is None else options.initial
+        self.write(begin, clock.monotonic_ns())
 
     def write(self, value: bool, now: int) -> None:
         """Ask for a level from now on."""
