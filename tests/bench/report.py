@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -163,7 +164,7 @@ def table(found: Sequence[Row], verdicts: Sequence[Verdict]) -> str:
 def _cells(row: Row) -> str:
     name = f"{row.subject.name} {row.subject.version}"
     if row.value is None or row.low is None or row.high is None:
-        return f"{name:<26} {'-':>11}  {row.error}"
+        return f"{name:<26} {'-':>11}  {textwrap.shorten(row.error, 120)}"
     ratio = "" if row.ratio_to_best_seed is None else f"{row.ratio_to_best_seed:.2f} ×"
     spread = f"{number(row.low)} … {number(row.high)}"
     note = "" if row.subject.role is not Role.BASELINE else "baseline, not a seed"

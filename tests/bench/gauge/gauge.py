@@ -43,17 +43,23 @@ class Seen:
 
 
 class Rate:
-    """How often something can be done in a second, measured in chunks of equal size."""
+    """How often something can be done in a second, measured in chunks of equal size.
 
-    def __init__(self, chunk: Callable[[int], None], seconds: float) -> None:
+    Args:
+        chunk: does it as often as it is told.
+        seconds: how long all chunks together shall take, warm-up not included.
+        most: how often one chunk may do it at most.
+    """
+
+    def __init__(self, chunk: Callable[[int], None], seconds: float, most: int = 1 << 62) -> None:
         self.done = 0  # how often it was done in all, warm-up included
         self._chunk = chunk
-        size = self._calibrate(seconds / CHUNKS)
+        size = min(self._calibrate(seconds / CHUNKS, most), most)
         self.per_second = median([size / self._timed(size) for _ in range(CHUNKS)])
 
-    def _calibrate(self, seconds: float) -> int:
+    def _calibrate(self, seconds: float, most: int) -> int:
         size = 16
-        while (took := self._timed(size)) < seconds / 4:
+        while (took := self._timed(size)) < seconds / 4 and size * 2 <= most:
             size *= 2
         return max(1, round(size * seconds / took))
 
