@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -37,6 +37,7 @@ STALE_PERIODS: Final = 3  # a value older than this many periods is bad …
 STALE_FLOOR_S: Final = 2.0  # … but not before two seconds
 _FIRST_RETRY_S: Final = 0.5
 _LONGEST_RETRY_S: Final = 5.0  # a chip plugged back in is found within this
+T = TypeVar("T")
 _LIFECYCLE: Final = ("attached", "detached", "failed", "degraded", "recovered")
 
 
@@ -130,6 +131,7 @@ class Attachment:
         self._started_ns = 0
         self._retry_s = _FIRST_RETRY_S
         self._was_seen = False
+        self._epoch = 0  # counts the times the lane gave up on a call
         self._reported: tuple[DeviceState, str] | None = None  # the failure last published
         self._checked_ns = 0
         self._limit_ns = round(max(STALE_PERIODS * place.period_s, STALE_FLOOR_S) * NS)
@@ -167,6 +169,8 @@ class Attachment:
             if not self.online and not self._attach():
                 return self._back_off()
             self._read()
+        except _AbandonedError:
+            return self._retry_s
         except DeviceResetError as error:
             self.resets += 1
             self._failed(error)
@@ -200,6 +204,7 @@ class Attachment:
     def hung(self, suspect: str) -> None:
         """The lane gave up waiting for this device or for one beside it on the bus."""
         self.errors += 1
+        self._epoch += 1
         self._down(DeviceState.OFFLINE, "no_data", f"{self.bus or self.id} hangs: {suspect}")
 
     def detach(self) -> None:
@@ -244,8 +249,8 @@ class Attachment:
         if self._reported is None:
             self._enter(DeviceState.STARTING)
         try:
-            self.device.probe()
-            self.device.start()
+            self._ask(self.device.probe)
+            self._ask(self.device.start)
             self._check()
         except WrongDeviceError as error:
             self._down(DeviceState.FAILED, error.reason, str(error))
@@ -262,6 +267,16 @@ class Attachment:
             return True
         return False
 
+    def _ask(self, call: Callable[[], T]) -> T:
+        # A call that comes back after it was given up on says nothing about the present, whether it
+        # brings a value or an error.
+        epoch = self._epoch
+        try:
+            return call()
+        finally:
+            if self._epoch != epoch:
+                raise _AbandonedError
+
     def _back_off(self) -> float:
         wait, self._retry_s = self._retry_s, min(_LONGEST_RETRY_S, self._retry_s * 2)
         return wait
@@ -274,8 +289,8 @@ class Attachment:
         # The part is there but has forgotten its settings: write them again at once, so that one
         # reading is lost and not a back-off's worth. It may be another part by now: ask first.
         try:
-            self.device.probe()
-            self.device.start()
+            self._ask(self.device.probe)
+            self._ask(self.device.start)
         except DeviceError as error:
             self._failed(error)
         else:
@@ -288,7 +303,7 @@ class Attachment:
         if now - self._checked_ns >= self.place.check_s * NS:
             self._check()
         try:
-            reading = self.device.read()
+            reading = self._ask(self.device.read)
         except NotReadyError as error:
             if self._age() >= self._limit_ns:
                 raise NoDataError(str(error)) from error
@@ -302,7 +317,7 @@ class Attachment:
 
     def _check(self) -> None:
         try:
-            self.device.check()
+            self._ask(self.device.check)
         except DeviceError as error:
             self.witness_result = str(error)
             raise
@@ -441,6 +456,10 @@ class Attachment:
 
 
 _Judged = tuple[Value, Doubt | None]
+
+
+class _AbandonedError(Exception):
+    """The lane has given up on the call that is just returning."""
 
 
 class _DriverError(DeviceError):

@@ -18,7 +18,7 @@ import msgspec
 from leyden.kernel.attachment import Attachment, DeviceStatus, IfAbsent, Placement
 from leyden.kernel.clock import NS
 from leyden.kernel.context import Context
-from leyden.kernel.device import Device, DeviceState, Transport
+from leyden.kernel.device import Device, Transport
 from leyden.kernel.errors import (
     BootError,
     ComponentError,
@@ -373,9 +373,7 @@ class Runtime:
 
         def place(id: str, path: tuple[str, ...]) -> None:
             if id in path:
-                raise BootError(
-                    f"device {id}", ComponentError(f"{' → '.join((*path, id))} is a cycle")
-                )
+                raise ComponentError(f"{' → '.join((*path, id))} need each other in a circle")
             if id in ordered:
                 return
             for need in self._known_device(id).place.needs:
@@ -484,7 +482,7 @@ class Runtime:
 
     def _device_online(self, id: str) -> bool:
         attachment = self._attachments.get(id)
-        return attachment is not None and attachment.state is DeviceState.ONLINE
+        return attachment is not None and attachment.online
 
     def _known_device(self, id: str) -> Attachment:
         try:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Final, Protocol, TypeAlias
 
+from msgspec import structs
+
 from leyden.kernel.errors import DuplicateError, FeedbackLoopError, ReportedError, RouteError
 from leyden.kernel.event import BAD, GOOD, Event, Quality, RouteInfo, Scan, Value, freeze
 from leyden.kernel.executor import Executor, SystemExecutor
@@ -21,6 +23,7 @@ from leyden.kernel.store import MemoryStore, Page, Store
 from leyden.kernel.subscription import Delivery, Overflow, Subscription
 
 HOP_LIMIT: Final = 32  # events in one causal chain before it counts as a feedback loop
+_HOPS_AFTER_REPORT: Final = 4
 SYNC_TIMEOUT_S: Final = 0.05  # how long a command waits for its record to be on disk
 
 SUBSCRIBER_ERROR: Final = "event.subscriber_error"
@@ -29,7 +32,6 @@ LOG_STALLED: Final = "log.stalled"
 
 Handler: TypeAlias = Callable[[Event], None]
 
-_NO_CAUSE: Final = Event(0, 0, "", None, hops=-1)
 _Targets: TypeAlias = tuple[tuple[Handler, Subscription], ...]
 _ATOMS: Final = frozenset({type(None), bool, int, float, str, bytes})  # immutable as they are
 
@@ -363,7 +365,7 @@ class EventStream:
             else:
                 trace, follows, hops = cause.trace or cause.n, cause.n, cause.hops + 1
                 if hops > HOP_LIMIT:
-                    raise self._feedback(node, source, trace)
+                    raise self._feedback(node, source, cause)
             acquire()
             try:
                 n = self._next
@@ -461,34 +463,34 @@ class EventStream:
             f'route "{key}" is not declared; call events.declare(Route.of("{key}", …)) first'
         )
 
-    def _feedback(self, node: _Node, source: str, trace: int) -> FeedbackLoopError:
-        who = source or "somebody"
+    def _feedback(self, node: _Node, source: str, cause: Event) -> FeedbackLoopError:
+        who, trace = source or "somebody", cause.trace or cause.n
         text = f"{node.key} published by {who} follows from itself in {HOP_LIMIT} hops"
         if trace not in self._looping:
             self._looping.append(trace)
-            self._report(
-                FEEDBACK_LOOP,
-                {"route": node.key, "source": source, "trace": trace, "hops": HOP_LIMIT},
-                text,
-            )
+            value = {"route": node.key, "source": source, "trace": trace, "hops": HOP_LIMIT}
+            # A few hops are left for those who react to the report, not enough for a new loop.
+            self._report(FEEDBACK_LOOP, value, text, cause, HOP_LIMIT - _HOPS_AFTER_REPORT)
         return FeedbackLoopError(text)
 
     def _failed(self, subscription: Subscription, event: Event, error: Exception) -> None:
         worth_telling = subscription.failed(error)
         if worth_telling and not isinstance(error, (FeedbackLoopError, ReportedError)):
-            self._report(
-                SUBSCRIBER_ERROR,
-                {
-                    "subscriber": subscription.name,
-                    "route": event.route,
-                    "n": event.n,
-                    "error": f"{type(error).__name__}: {error}",
-                    "quarantined": subscription.quarantined,
-                },
-                f"{subscription.name} failed on {event.route}: {error}",
-            )
+            value = {
+                "subscriber": subscription.name,
+                "route": event.route,
+                "n": event.n,
+                "error": f"{type(error).__name__}: {error}",
+                "quarantined": subscription.quarantined,
+            }
+            detail = f"{subscription.name} failed on {event.route}: {error}"
+            self._report(SUBSCRIBER_ERROR, value, detail, event, event.hops)
 
-    def _report(self, key: str, value: dict[str, Value], detail: str) -> None:
-        # Reports begin a chain of their own, so that no loop can be made of them.
+    def _report(
+        self, key: str, value: dict[str, Value], detail: str, cause: Event, hops: int
+    ) -> None:
         source = str(value.get("subscriber", "stream"))
-        self.publish(key, value, source=source, detail=detail, cause=_NO_CAUSE)
+        hops = min(hops, HOP_LIMIT - _HOPS_AFTER_REPORT)
+        self.publish(
+            key, value, source=source, detail=detail, cause=structs.replace(cause, hops=hops)
+        )
