@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol, TypeAlias
 
+HALF_NS: Final = 0.5e-9  # seconds
+
 Scalar: TypeAlias = float | bool | str
 Evaluator: TypeAlias = Callable[[float], Scalar]  # seconds since the world began -> value
 
@@ -141,6 +143,7 @@ class Step:
         return self._at
 
     def _at(self, t: float) -> Scalar:
+        t += HALF_NS  # time comes in whole nanoseconds; 3.6 % 0.6 would be a hair before the turn
         t = t % self.repeat_s if self.repeat_s else t
         index = bisect.bisect_right(self.points, t, key=lambda point: point[0]) - 1
         return self.points[max(0, index)][1]

@@ -171,7 +171,7 @@ class _MockInput:
         self._edges = edges
         self._debounce_ns = debounce_ns
         self._seen_ns = chip.clock.monotonic_ns()
-        self._stable = chip.level(line, bias, self._seen_ns)
+        self._stable = self._raw = chip.level(line, bias, self._seen_ns)
         self._candidate: Change | None = None  # a change not yet stable for long enough
         self._kept: deque[EdgeEvent] = deque()
         self._missed = 0
@@ -198,12 +198,21 @@ class _MockInput:
 
     def _look(self) -> None:
         now = self._chip.clock.monotonic_ns()
-        for at, level in self._chip.changes(self.line, self._bias, self._seen_ns, now):
+        for at, level in self._changes_until(now):
             self._ripen(at)
             self._candidate = (at, level) if level != self._stable else None
             self._ripen(at)
         self._ripen(now)
         self._seen_ns = now
+
+    def _changes_until(self, now_ns: int) -> list[Change]:
+        # A change in the very instant of the last look came after it: a clock has a resolution,
+        # and simulated time stands still while the world is set.
+        then = self._chip.level(self.line, self._bias, self._seen_ns)
+        found = [(self._seen_ns, then)] if then != self._raw else []
+        found += self._chip.changes(self.line, self._bias, self._seen_ns, now_ns)
+        self._raw = found[-1][1] if found else self._raw
+        return found
 
     def _ripen(self, now_ns: int) -> None:
         """Accept the change that waits once it has lasted; the kernel times it then."""
