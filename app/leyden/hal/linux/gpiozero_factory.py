@@ -202,12 +202,10 @@ class LeydenPin(PiPin):  # type: ignore[misc]  # gpiozero has no types
     def _set_function(self, value: str) -> None:
         if value not in ("input", "output"):
             raise PinInvalidFunction(f'invalid function "{value}" for pin {self!r}')
-        if value == self._get_function():
-            return
-        if value == "input":
-            self._take_input()
-        else:
+        if value == "output":
             self._take_output()
+        elif self._input is None:
+            self._take_input()
 
     def _get_state(self) -> float:
         if self._frequency is not None:

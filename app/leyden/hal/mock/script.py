@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -119,12 +120,11 @@ class _Table:
     def points(self) -> tuple[tuple[float, Scalar], ...]:
         """Return `points`, each [time, value], in rising order."""
         rows = self.take("points")
-        if not isinstance(rows, list) or not rows or any(len(row) != 2 for row in rows):
+        if not isinstance(rows, (list, tuple)) or not rows or not all(map(_is_pair, rows)):
             raise WorldError(f"{self.place}.points: found {rows!r}, expected [[time, value], …]")
-        pairs = tuple(
-            (self._quantity("points", t, "s"), self.convert("points", v)) for t, v in rows
-        )
-        return _rising(f"{self.place}.points", pairs)
+        times = [self._quantity("points", time, "s") for time, _ in rows]
+        values = [self.convert("points", value) for _, value in rows]
+        return _rising(f"{self.place}.points", tuple(zip(times, values, strict=True)))
 
     def has(self, name: str) -> bool:
         """Whether a field is given."""
@@ -151,9 +151,13 @@ class _Table:
         self, name: str, value: Any, unit: str, read: Callable[[str, str], float] = parse
     ) -> float:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
-        if not isinstance(value, str):
-            raise WorldError(f"{self.place}: found {value!r} as {name}, expected a quantity")
+            if math.isfinite(value):
+                return float(value)
+        elif isinstance(value, str):
+            return self._parse(name, value, unit, read)
+        raise WorldError(f"{self.place}: found {value!r} as {name}, expected a quantity")
+
+    def _parse(self, name: str, value: str, unit: str, read: Callable[[str, str], float]) -> float:
         try:
             return read(value, unit)
         except UnitError as error:
@@ -213,7 +217,7 @@ def _read_csv(place: str, path: Path) -> tuple[tuple[float, float], ...]:
     points: list[tuple[float, float]] = []
     for number, row in enumerate(rows, start=1):
         try:
-            points.append((float(row[0]), float(row[1])))
+            points.append(_finite(row))
         except (ValueError, IndexError):
             if number > 1:
                 raise WorldError(
@@ -223,6 +227,13 @@ def _read_csv(place: str, path: Path) -> tuple[tuple[float, float], ...]:
         raise WorldError(f"{place}.path: {path} holds no rows, expected seconds and a value")
     _rising(f"{place}.path: {path}", tuple(points))
     return tuple(points)
+
+
+def _finite(row: list[str]) -> tuple[float, float]:
+    seconds, value = float(row[0]), float(row[1])
+    if not math.isfinite(seconds + value):
+        raise ValueError(f"found {row}, expected numbers that end")
+    return seconds, value
 
 
 def _rising(
