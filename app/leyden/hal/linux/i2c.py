@@ -109,11 +109,9 @@ def open_i2c(
         PermissionBusError: not allowed.
     """
     smbus2 = library("smbus2", "linux")
+    bus = smbus2.SMBus()  # opened below: its constructor keeps the file when the bus refuses
     try:
-        bus = smbus2.SMBus(path)
-    except OSError as error:
-        raise open_error(path, error.errno, I2C) from error
-    try:
+        bus.open(path)
         fcntl.ioctl(bus.fd, I2C_TIMEOUT, max(1, round(timeout_s * 100)))
     except OSError as error:
         bus.close()

@@ -110,6 +110,10 @@ class MockGpioChip:
         if line in self._connected:
             self._connected[line].chip.driven(line, level)
 
+    def holder(self, line: int) -> str:
+        """Return who holds a line; nothing where nobody does."""
+        return self._taken.get(line, "")
+
     def give_back(self, line: int) -> None:
         """Let a line go: it floats, as after a kernel that does not keep outputs."""
         self._taken.pop(line, None)
