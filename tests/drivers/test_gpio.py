@@ -44,6 +44,7 @@ MS = NS // 1000
 DOOR = Line(17, bias=Pull.UP, active_low=True, debounce=0.02, glitches=True)
 METER = Line(27, mode=Mode.COUNTER, rate=True)
 VENT = Line(22, mode=Mode.OUTPUT)
+SWITCH = Line(17, complement=18, bias=Pull.UP, active_low=True, debounce=0.02)
 
 
 class Bench:
@@ -124,6 +125,10 @@ def test_channels_follow_from_the_lines(bench: Callable[..., Bench]) -> None:
         (lambda: GpioOptions({"Door": Line(1)}), 'found name "Door"'),
         (lambda: GpioOptions({"a": Line(1)}, lease=0.0), "lease: found 0.0 s"),
         (lambda: GpioOptions({"a": Line(1)}, settle=-1.0), "settle: found -1.0 s"),
+        (lambda: GpioOptions({"a": SWITCH, "b": Line(18)}), "a and b are both line 18"),
+        (lambda: GpioOptions({"a": Line(1, complement=1)}), "a and a are both line 1"),
+        (lambda: Line(1, complement=-2), "complement: found -2"),
+        (lambda: Line(1, mode=Mode.COUNTER, complement=2), "complement: a line of mode counter"),
         (lambda: Line(-1), "line: found -1"),
         (lambda: Line(1, debounce=-0.1), "debounce: found -0.1 s"),
         (lambda: Line(1, mode=Mode.COUNTER, edge=Edge.NONE), 'edge: found "none"'),
@@ -240,6 +245,89 @@ def test_a_cut_wire_reads_as_the_resistor_pulls(bench: Callable[..., Bench]) -> 
 
     a.set("x.present", False)
     assert a.read(after_s=1.0).table["door"] is False
+
+
+# Changeover switches.
+
+
+def test_a_changeover_switch_reads_as_a_contact_does(bench: Callable[..., Bench]) -> None:
+    a = bench(door=SWITCH)
+    a.set("x.door", Step(((0.0, False), (2.0, True)), repeat_s=4.0))
+    a.start()
+    readings = [a.read(after_s=1.0) for _ in range(40)]
+
+    assert [reading.table["door"] for reading in readings] == [False, False, True, True] * 10
+    assert all(reading.doubts == {} for reading in readings)
+
+
+@pytest.mark.parametrize("was", [False, True])
+@pytest.mark.parametrize(
+    ("signal", "value", "words"),
+    [
+        ("x.present", False, "neither contact reads made: is a wire cut, or the switch gone?"),
+        ("x.fault", "stuck_high", "neither contact reads made"),
+        ("x.fault", "stuck_low", "both contacts read made: is there a short circuit?"),
+    ],
+)
+def test_a_switch_whose_contacts_say_the_same_is_bad(
+    bench: Callable[..., Bench], was: bool, signal: str, value: object, words: str
+) -> None:
+    a = bench(door=SWITCH)
+    a.set("x.door", was)
+    a.start()
+    assert a.read(after_s=1.0).table["door"] is was
+
+    a.set(signal, value)
+    first, then = a.read(after_s=0.5), a.read(after_s=0.5)
+    assert (first.table["door"], first.doubts["door"].quality) == (was, UNCERTAIN)
+    assert (then.doubts["door"].quality, then.doubts["door"].reason) == (BAD, "discrepancy")
+    assert words in then.doubts["door"].detail
+
+    a.set(signal, True if signal == "x.present" else "none")
+    again = a.read(after_s=0.5)
+    assert (again.table["door"], again.doubts) == (was, {})
+
+
+def test_a_switch_that_is_broken_from_the_start_has_no_value(bench: Callable[..., Bench]) -> None:
+    a = bench(door=SWITCH)
+    a.set("x.present", False)
+    a.start()
+    reading = a.read()
+
+    assert reading.table["door"] is None
+    assert reading.doubts["door"].quality is BAD
+
+
+def test_a_switch_between_its_contacts_keeps_its_value_with_a_doubt() -> None:
+    device, chip, clock = faked({"door": SWITCH})
+    chip.lines[18].level = True  # made is false: the other contact is closed
+    for _ in range(3):
+        clock.advance(1.0)
+        device.read()
+    assert device.read().doubts == {}
+
+    left = clock.monotonic_ns() + NS
+    chip.lines[18].level = False
+    chip.lines[18].queue = [EdgeEvent(left, False)]
+    clock.advance(1.03)
+    reading = device.read()
+    assert (reading.table["door"], reading.doubts["door"].quality) == (False, UNCERTAIN)
+
+    chip.lines[17].level = True
+    chip.lines[17].queue = [EdgeEvent(left + 8 * MS, True)]
+    clock.advance(0.02)
+    reading = device.read()
+    assert (reading.table["door"], reading.doubts) == (True, {})
+
+
+def test_both_contacts_are_given_back(bench: Callable[..., Bench]) -> None:
+    a = bench(door=SWITCH)
+    a.start()
+    a.device.check()
+    a.device.stop()
+
+    for line in SWITCH.taken:
+        a.bus.input(line).close()
 
 
 # Counters.

@@ -5,7 +5,7 @@ Each line of the configuration is a part of its own, moved by the world:
 | mode | signals of device `x`, line `y` | what they are |
 |---|---|---|
 | input | `x.y` | whether the contact is made, as the driver reports it |
-| | `x.y_bounce` | for how long it bounces after each change |
+| | `x.y_bounce` | seconds that it bounces after each change; its opposite contact too |
 | counter | `x.y` | level by hand, for scripts of single edges |
 | | `x.y_frequency` | pulses a second, such as a flow meter gives |
 | output | `x.y_short` | `none`, or `low` or `high`: shorted to that side whatever drives it |
@@ -52,10 +52,13 @@ class GpioParts(LineChip):
     def __init__(self, world: World, name: str, options: GpioOptions, clock: Clock) -> None:
         super().__init__(world, name, options, clock)
         self.driven_levels: dict[int, bool | None] = {}
-        self._parts = {
-            line.line: _part(world, f"{name}.{key}", line, clock)
-            for key, line in options.lines.items()
-        }
+        self._parts: dict[int, Part] = {}
+        for key, line in options.lines.items():
+            self._parts[line.line] = _part(world, f"{name}.{key}", line, clock)
+            if line.complement is not None:
+                self._parts[line.complement] = Switch(
+                    world, f"{name}.{key}", closes_to=not line.active_low, opposite=True
+                )
         self.lines = tuple(self._parts)
 
     def level(self, line: int, at_ns: int) -> bool | None:
@@ -84,22 +87,23 @@ def _part(world: World, name: str, line: Line, clock: Clock) -> Part:
 class Switch:
     """A contact that pulls the line to one side when made and leaves it to the resistor when not.
 
-    The resistor pulls to the other side, so that the line is never undefined.
+    The resistor pulls to the other side, so that the line is never undefined. The `opposite`
+    contact of a changeover switch is made when the switch is not.
     """
 
-    def __init__(self, world: World, name: str, *, closes_to: bool) -> None:
+    def __init__(self, world: World, name: str, *, closes_to: bool, opposite: bool = False) -> None:
         self._made = world.signal(name, False)
         self._bounce = world.signal(f"{name}_bounce", BOUNCE_S, unit="s", minimum=0.0, maximum=1.0)
-        self._closes_to = closes_to
+        self._high_when_made = closes_to != opposite
 
     def level(self, at_ns: int) -> bool:
         """Return the level, bounces included."""
-        return self._contact().level(at_ns) == self._closes_to
+        return self._contact().level(at_ns) == self._high_when_made
 
     def changes(self, after_ns: int, until_ns: int) -> list[Change]:
         """Return each change of the level, bounces included."""
         made = self._contact().changes(after_ns, until_ns)
-        return [(at, level == self._closes_to) for at, level in made]
+        return [(at, level == self._high_when_made) for at, level in made]
 
     def _contact(self) -> Contact:
         return Contact(self._made, self._bounce.number())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from leyden.hal import Edge, EdgeEvent, GpioChip, InputLine, OutputLine
@@ -59,7 +59,11 @@ def port_of(name: str, options: Line, *, settle_s: float) -> Port:
     """Return the port that a line's mode asks for."""
     if options.mode is Mode.OUTPUT:
         return OutputPort(name, options, settle_s)
-    return InputPort(name, options) if options.mode is Mode.INPUT else CounterPort(name, options)
+    if options.mode is Mode.COUNTER:
+        return CounterPort(name, options)
+    if options.complement is not None:
+        return ChangeoverPort(name, options, options.complement, settle_s)
+    return InputPort(name, options)
 
 
 class WatchedPort(Port):
@@ -88,6 +92,11 @@ class WatchedPort(Port):
         now = clock.monotonic_ns()  # edges before it are in the level that is read after it
         self._bounce = Debouncer(self._line.value(), now, round(self.options.debounce * NS))
 
+    @property
+    def level(self) -> bool:
+        """The stable level."""
+        return self._bounce.level
+
     def look(self) -> None:
         """Ask the line for its level."""
         self._held().value()
@@ -110,7 +119,7 @@ class WatchedPort(Port):
     def _glitch_values(self) -> dict[str, Value]:
         return {f"{self.name}_glitches": self.glitches} if self.options.glitches else {}
 
-    def _follow(self, now: int) -> None:
+    def follow(self, now: int) -> None:
         """Bring the debouncer up to `now`, a time just before the edges are fetched."""
         line, bounce = self._held(), self._bounce
         self.lagging = self._fetch(line)
@@ -167,14 +176,77 @@ class InputPort(WatchedPort):
 
     def sample(self, now: int) -> Sample:
         """Return the stable level."""
-        self._follow(now)
-        values = {self.name: self._bounce.level, **self._glitch_values()}
+        self.follow(now)
+        return self._sample(self.level, self.doubt())
+
+    def _sample(self, value: Value, doubt: Doubt | None) -> Sample:
+        values = {self.name: value, **self._glitch_values()}
+        return Sample(values, {self.name: doubt} if doubt else {})
+
+    def doubt(self) -> Doubt | None:
+        """What is doubtful about the level, as far as this line alone can tell."""
         if self.lagging:
-            return Sample(values, {self.name: _lagging()})
+            return _lagging()
         if self.disagrees:
-            doubt = Doubt.uncertain("missed_edges", "the line has another level than its edges say")
-            return Sample(values, {self.name: doubt})
-        return Sample(values)
+            return Doubt.uncertain("missed_edges", "the line has another level than its edges say")
+        return None
+
+
+class ChangeoverPort(InputPort):
+    """A switch with two opposite contacts on two lines: exactly one of them is made.
+
+    That is the witness of a digital input: a cut wire, a short circuit, a stuck line or a switch
+    that is gone make both lines say the same.
+    """
+
+    def __init__(self, name: str, options: Line, complement: int, settle_s: float) -> None:
+        super().__init__(name, options)
+        other = replace(options, line=complement, complement=None, glitches=False)
+        self._other = InputPort(name, other)
+        self._settle_ns = round(settle_s * NS)
+        self._settled: bool | None = None  # the last level that both lines vouched for
+        self._alike_since: int | None = None  # ns
+
+    def open(self, chip: GpioChip, clock: Clock) -> None:
+        """Take both lines."""
+        super().open(chip, clock)
+        self._other.open(chip, clock)
+        self._settled = self._alike_since = None
+
+    def sample(self, now: int) -> Sample:
+        """Return the level that both lines vouch for."""
+        self.follow(now)
+        self._other.follow(now)
+        if self.level != self._other.level:
+            self._settled, self._alike_since = self.level, None
+            return self._sample(self.level, self.doubt() or self._other.doubt())
+        return self._sample(self._settled, self._judge_alike(now))
+
+    def look(self) -> None:
+        """Ask both lines for their level."""
+        super().look()
+        self._other.look()
+
+    def close(self) -> None:
+        """Give both lines back, if they are held."""
+        try:
+            super().close()
+        finally:
+            self._other.close()
+
+    def _judge_alike(self, now: int) -> Doubt:
+        # Between two contacts a moving switch makes neither, for some milliseconds.
+        if self._alike_since is None:
+            self._alike_since = now
+        detail = (
+            "both contacts read made: is there a short circuit?"
+            if self.level
+            else "neither contact reads made: is a wire cut, or the switch gone?"
+        )
+        lasted = now - self._alike_since >= self._settle_ns
+        if lasted or self._settled is None:
+            return Doubt.bad("discrepancy", detail)
+        return Doubt.uncertain("discrepancy", detail)
 
 
 class CounterPort(WatchedPort):
@@ -216,7 +288,7 @@ class CounterPort(WatchedPort):
             self.lagging = self._fetch(self._held())
             self._lose(self._lost_in(self._held()))
         else:
-            self._follow(now)
+            self.follow(now)
         values: dict[str, Value] = {self.name: self.count, **self._glitch_values()}
         doubts = self._doubts(self.lost > lost_before)
         if self.options.rate:

@@ -44,7 +44,7 @@ _BIASES: Final = {
 }
 # Which options a mode knows beside `line`, `mode`, `active_low` and `label`.
 _KNOWN: Final = {
-    Mode.INPUT: {"bias", "debounce", "glitches"},
+    Mode.INPUT: {"bias", "debounce", "glitches", "complement"},
     Mode.COUNTER: {"bias", "debounce", "glitches", "edge", "rate"},
     Mode.OUTPUT: {"safe", "initial"},
 }
@@ -60,6 +60,7 @@ class Line:
     label: str = ""
     bias: Pull = Pull.AS_IS
     debounce: Annotated[float, Quantity("s")] = 0.0  # a level counts once it lasted this long
+    complement: int | None = None  # line of the opposite contact, where a switch has two
     edge: Edge = Edge.RISING  # which edges a counter counts
     rate: bool = False  # a counter's edges per second as a channel of its own
     glitches: bool = False  # levels that did not last as a channel of their own
@@ -70,13 +71,19 @@ class Line:
         object.__setattr__(self, "mode", Mode(self.mode))
         object.__setattr__(self, "bias", Pull(self.bias))
         object.__setattr__(self, "edge", Edge(self.edge))
-        if self.line < 0:
-            raise ComponentError(f"line: found {self.line}, expected 0 or more")
+        for name, line in (("line", self.line), ("complement", self.complement or 0)):
+            if line < 0:
+                raise ComponentError(f"{name}: found {line}, expected 0 or more")
         if not 0.0 <= self.debounce <= 60.0:
             raise ComponentError(f"debounce: found {self.debounce} s, expected 0 s to 60 s")
         if self.edge is Edge.NONE:
             raise ComponentError('edge: found "none", expected "rising", "falling" or "both"')
         self._refuse_strangers()
+
+    @property
+    def taken(self) -> tuple[int, ...]:
+        """The offsets that it takes."""
+        return (self.line,) if self.complement is None else (self.line, self.complement)
 
     def _refuse_strangers(self) -> None:
         known = _KNOWN[self.mode]
@@ -107,8 +114,10 @@ class GpioOptions:
         for name, line in self.lines.items():
             if not _NAME.fullmatch(name):
                 raise ComponentError(f'lines: found name "{name}", expected a-z, 0-9 and _')
-            if (other := owners.setdefault(line.line, name)) != name:
-                raise ComponentError(f"lines: {other} and {name} are both line {line.line}")
+            for taken in line.taken:
+                if taken in owners:
+                    raise ComponentError(f"lines: {owners[taken]} and {name} are both line {taken}")
+                owners[taken] = name
 
 
 def _default(name: str) -> object:
