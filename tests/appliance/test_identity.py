@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leyden.appliance.identity import (
@@ -265,6 +265,7 @@ FILES = [
 ]  # fmt: skip
 
 
+@settings(deadline=None)  # writes files, on a disk that may be busy
 @given(content=st.one_of(st.binary(max_size=120), st.text(max_size=40).map(str.encode)))
 def test_whatever_the_files_hold_an_identity_comes_back_that_can_be_published(
     scratch: Path, content: bytes
@@ -278,6 +279,7 @@ def test_whatever_the_files_hold_an_identity_comes_back_that_can_be_published(
     assert identity.hostname.isprintable()
 
 
+@settings(deadline=None)  # writes files, on a disk that may be busy
 @given(cut=st.integers(0, len(PI4)))
 def test_a_serial_cut_anywhere_never_makes_another_id(scratch: Path, cut: int) -> None:
     for path in (DT, SOC):

@@ -36,8 +36,9 @@ from leyden_drivers.gpio import DEVICE, OPTIONS
 from leyden_drivers.gpio.chip import CHIP, GpioParts, PulseTrain
 from leyden_drivers.gpio.debounce import Change, Debouncer
 from leyden_drivers.gpio.driver import Gpio
-from leyden_drivers.gpio.lines import MOST_EDGES, RateMeter
+from leyden_drivers.gpio.lines import MOST_EDGES
 from leyden_drivers.gpio.options import GpioOptions, Line, Mode, Pull
+from leyden_drivers.gpio.rate import RateMeter
 
 MS = NS // 1000
 

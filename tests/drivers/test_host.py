@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leyden.kernel import (
@@ -459,6 +459,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 numbers = st.from_regex(rb"-?\d{1,12}(\.\d\d)?( \d{1,9}){0,9}\n", fullmatch=True)
 
 
+@settings(deadline=None)  # writes files, on a disk that may be busy
 @given(content=st.one_of(st.binary(max_size=80), numbers))
 def test_whatever_the_files_hold_reading_does_not_raise_and_good_is_in_range(
     scratch: Path, content: bytes
