@@ -127,7 +127,8 @@ class MemoryBackend:
         raise LinkRefusal("not_found", f'no route "{query.route}"')
 
     def _latest_all(self, _: Query) -> LatestList:
-        return LatestList(tuple(self._newest(row) for row in self.routes))
+        head = self.head
+        return LatestList(tuple(self._newest(row) for row in self.routes), head)
 
     def _newest(self, info: RouteRow) -> LatestRow:
         for row in reversed(self.rows):

@@ -278,9 +278,13 @@ class LatestRow(msgspec.Struct, frozen=True):
 
 
 class LatestList(msgspec.Struct, frozen=True):
-    """The newest value of every route."""
+    """The newest value of every route.
+
+    `head` is read before the values are: following the stream from there misses nothing.
+    """
 
     latest: tuple[LatestRow, ...]
+    head: int
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):

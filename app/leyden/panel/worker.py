@@ -1,0 +1,105 @@
+"""gunicorn's threaded worker, made safe against peers that connect and then dawdle.
+
+As it comes, a worker thread waits five seconds for each new connection's first byte and then for
+ever for the rest of a request; forty connections from one page that means ill would close the panel
+to everybody.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import Any, Final
+
+from gunicorn import glogging, util
+from gunicorn.workers import gthread
+
+from leyden.kernel import NS, SystemClock
+from leyden.panel.errors import error_body
+
+SOCKETS: Final = "/socket.io"
+REQUEST_S: Final = 20.0  # from a connection's first byte to the end of its answer
+_FIRST_BYTE_S: Final = 0.2  # then the connection waits without a thread
+_LINGER_S: Final = 0.2  # for kept-alive connections when the panel stops
+
+gthread.DEFAULT_WORKER_DATA_TIMEOUT = _FIRST_BYTE_S
+gthread.STOP_KEEPALIVE_LINGER = _LINGER_S
+
+
+class PanelWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+    """Serves requests in threads; ends those that take too long, websockets excepted."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._clock = SystemClock()
+        self._busy: dict[Any, int] = {}  # connection -> when its request began, ns
+        self._hung_up = False
+
+    def handle(self, conn: Any) -> Any:
+        """Serve one request of a connection, in a thread."""
+        self._busy[conn] = self._clock.monotonic_ns()
+        try:
+            return super().handle(conn)
+        finally:
+            self._busy.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request whose head has been read; a live view may last as long as it likes."""
+        if req.method == "GET" and req.path.startswith(SOCKETS):
+            self._busy.pop(conn, None)
+        return super().handle_request(req, conn)
+
+    def handle_quit(self, sig: Any, frame: Any) -> None:
+        """End on SIGINT as on SIGTERM: with a word to everybody who is connected."""
+        self.handle_exit(sig, frame)
+
+    def notify(self) -> None:
+        """Once a second: show a sign of life, end what takes too long."""
+        super().notify()
+        due = self._clock.monotonic_ns() - round(REQUEST_S * NS)
+        for conn, begun in list(self._busy.items()):
+            if begun < due:
+                self._busy.pop(conn, None)
+                _shut(conn.sock)
+        if not self.alive and not self._hung_up:
+            self._hung_up = True
+            self.wsgi.close()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
+        """Answer what was no HTTP request, in the same form as every other error."""
+        if req is not None:
+            super().handle_error(req, client, addr, exc)
+            return
+        self.log.debug("no request from %s: %s", addr, exc)
+        _answer(client, str(exc))
+
+
+class PanelLogger(glogging.Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """Errors as one line that says where they come from."""
+
+    error_fmt = "panel: %(message)s"
+
+    def setup(self, cfg: Any) -> None:
+        """Configure the log for errors."""
+        super().setup(cfg)
+        self.error_log.propagate = False
+        self.error_log.setLevel(logging.WARNING)
+
+
+def _shut(peer: socket.socket) -> None:
+    try:
+        peer.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # it has ended already
+
+
+def _answer(peer: socket.socket, words: str) -> None:
+    body = error_body("bad_request", f"this is no request that the panel understands: {words}")
+    head = (
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    try:
+        util.write_nonblock(peer, head.encode("ascii") + body)
+    except OSError:
+        return  # it does not wait for an answer
