@@ -140,10 +140,12 @@ class Device(Generic[R_co]):
     """
 
     reading: ClassVar[type[Reading] | None] = None
+    bus_kind: ClassVar[str] = "none"  # i2c | spi | uart | gpio | none
     compatible: ClassVar[str] = ""
     witness: ClassVar[str] = ""
     warm_up_s: ClassVar[float] = 0.0  # values are uncertain for this long after `start`
     clock: Clock = SystemClock()  # the runtime sets its own
+    period_s: float = 1.0  # and the distance at which it reads
 
     def channels(self) -> tuple[Channel, ...]:
         """The channels, in the order of their values; from `reading` unless overridden."""

@@ -137,7 +137,7 @@ class Runtime:
         self._claim(id, "device")
         placement = place or Placement(id, every_s)
         for_bus = transport.name if transport is not None else ""
-        device.clock = self.clock
+        device.clock, device.period_s = self.clock, placement.period_s
         attachment = Attachment(device, placement, self.events, self._device_online, for_bus)
         self._attachments[id] = attachment
         self._lane_of[id] = self._sampler(for_bus or f"device.{id}", transport)
