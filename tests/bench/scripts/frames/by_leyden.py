@@ -4,7 +4,7 @@ The samples are those of a device read once a second: a step of 0.01, all good. 
 frames' lines; heads and trailers are a constant of the segment and are noted beside it.
 """
 
-import random
+import math
 from pathlib import Path
 
 from gauge import Rate, confirm, option, report, text_option
@@ -22,9 +22,11 @@ executor = SystemExecutor()
 recorder = Recorder(folder, executor)
 stream = EventStream(executor, recorder)
 routes = tuple(stream.declare(Route.of(f"air.channel_{i}")).key for i in range(CHANNELS))
-recorder.start(About(), stream.routes, lambda route, value: stream.publish(route, value))
-chance = random.Random(1)
-readings = [tuple(round(chance.uniform(10, 100), 2) for _ in range(CHANNELS)) for _ in range(1000)]
+recorder.start(About(), stream.routes, stream.publish)
+readings = [
+    tuple(round(55 + 45 * math.sin(0.7 * i + channel), 2) for channel in range(CHANNELS))
+    for i in range(1000)
+]
 
 
 def log(count: int) -> None:

@@ -22,7 +22,7 @@ executor = SystemExecutor()
 recorder = Recorder(folder, executor)
 stream = EventStream(executor, recorder)
 temperature = stream.declare(Route.of("air.temperature", unit="Cel"))
-recorder.start(About(), stream.routes, lambda route, value: stream.publish(route, value))
+recorder.start(About(), stream.routes, stream.publish)
 
 
 def log(count: int) -> None:
