@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from leyden.flow.errors import FullError
 from leyden.flow.node import Node
@@ -15,6 +16,8 @@ from leyden.kernel import (
     Route,
     Subscription,
 )
+
+Handler: TypeAlias = Callable[[Event], object]  # whatever it returns is of no interest
 
 
 class RouteEnd(Node):
@@ -51,14 +54,18 @@ class HandlerEnd(Node):
 
     kind = "observer"
 
-    def __init__(self, name: str, events: EventStream, handler: Callable[[Event], None]) -> None:
+    def __init__(self, name: str, events: EventStream, handler: Handler) -> None:
         super().__init__()
         self.name = name
         self._events = events
+
+        def call(event: Event) -> None:
+            handler(event)
+
         # Not in the stream's list, since events reach it by the line; but isolated, counted and
         # put in quarantine in the same way as every other subscriber.
         self._subscription = Subscription(
-            events, handler, name, (), Delivery.INLINE, capacity=1, overflow=Overflow.DROP_OLDEST
+            events, call, name, (), Delivery.INLINE, capacity=1, overflow=Overflow.DROP_OLDEST
         )
 
     def accept(self, event: Event) -> None:

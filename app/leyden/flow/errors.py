@@ -6,22 +6,25 @@ from leyden.kernel import LeydenError
 
 
 class FlowError(LeydenError, ValueError):
-    """A graph that cannot be wired as asked."""
+    """A graph that cannot be wired as asked.
+
+    Args:
+        text: what was found and what was expected.
+        path: where it was written, such as `from` or `through[0].capacitor.keep`; a configuration
+            puts its own path in front. Empty where no one place is to blame.
+    """
+
+    def __init__(self, text: str, path: str = "") -> None:
+        super().__init__(f"{path}: {text}" if path else text)
+        self.path = path
+        self.text = text
 
 
 class StageError(FlowError):
-    """A stage or an option of one that cannot stand.
-
-    Args:
-        path: where it was written, such as `capacitor.keep`; a configuration puts its own path
-            in front.
-        text: what was found and what was expected.
-    """
+    """A stage or an option of one that cannot stand."""
 
     def __init__(self, path: str, text: str) -> None:
-        super().__init__(f"{path}: {text}")
-        self.path = path
-        self.text = text
+        super().__init__(text, path)
 
 
 class SchemaError(FlowError, TypeError):

@@ -9,14 +9,15 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from leyden.flow.capacitor import Capacitor
+from leyden.flow.ends import Handler
 from leyden.flow.errors import FlowError, SchemaError
 from leyden.flow.handle import Handle
-from leyden.flow.line import HANDLER_KEEP, Line, check_fit, shape
+from leyden.flow.line import HANDLER_KEEP, Line, check_fit, check_ports, shape, waiting_places
 from leyden.flow.lineage import Lineage, lineage
 from leyden.flow.node import Edge, Node, NodeInfo, Stage
 from leyden.flow.observation import Observation
 from leyden.flow.pump import Observable, Pump, Source
-from leyden.flow.schema import conform, misfit
+from leyden.flow.schema import conform, derived_route, misfit
 from leyden.flow.timer import Timer
 from leyden.flow.words import did_you_mean, short, span_words, symbol
 from leyden.kernel import (
@@ -27,16 +28,11 @@ from leyden.kernel import (
     EventStream,
     Executor,
     FeedbackLoopError,
-    Layer,
     Origin,
-    Plane,
     Quality,
     Route,
     RouteInfo,
-    Schema,
     Value,
-    Variant,
-    parse_text,
 )
 
 STAGE_ERROR = "event.stage_error"
@@ -139,7 +135,7 @@ class Graph:
     def observe(
         self,
         route: Route | str,
-        handler: Callable[[Event], None],
+        handler: Handler,
         *,
         name: str = "",
         delivery: Delivery = Delivery.QUEUE,
@@ -173,7 +169,7 @@ class Graph:
     def pipe(
         self,
         source: Route | str,
-        to: Route | str | Callable[[Event], None] | None = None,
+        to: Route | str | Handler | None = None,
         *,
         through: Iterable[Stage] = (),
         name: str = "",
@@ -186,7 +182,7 @@ class Graph:
     def pipe(
         self,
         source: Route | str | Observable | Source,
-        to: Route | str | Callable[[Event], None] | None = None,
+        to: Route | str | Handler | None = None,
         *,
         through: Iterable[Stage] = (),
         name: str = "",
@@ -216,15 +212,18 @@ class Graph:
     def _line(
         self,
         source: Route | str,
-        to: Route | str | Callable[[Event], None] | None,
+        to: Route | str | Handler | None,
         stages: tuple[Stage, ...],
         name: str,
         replay_latest: bool,
     ) -> Line:
-        info = self.resolve(source)
+        info = self.resolve(source, "from")
         handler = to if callable(to) else None
         if handler is not None and not (stages and isinstance(stages[-1], Capacitor)):
             stages = (*stages, Capacitor(keep=HANDLER_KEEP))
+        # All that can be wrong is looked for before anything is declared or begun.
+        waiting_places(stages)
+        check_ports(self, stages)
         leaving = shape(info, stages)
         who = name or _line_name(info.route, to)
         route = None
@@ -259,7 +258,7 @@ class Graph:
             check_fit(name, schema, known.route)
             return known.route
         if isinstance(to, str):
-            route = _route_from_key(to, schema)
+            route = derived_route(to, schema)
         else:
             route = msgspec.structs.replace(to, origin=Origin.DERIVED)
             check_fit(name, schema, route)
@@ -345,8 +344,10 @@ class Graph:
 
     # What lines, pumps and stages call
 
-    def resolve(self, route: Route | str) -> RouteInfo:
+    def resolve(self, route: Route | str, path: str = "") -> RouteInfo:
         """Return what is known of a route; a `Route` that is new is declared.
+
+        An error names `path` as the place where the route was written.
 
         Raises:
             FlowError: no route has this key, or the one that has carries other values.
@@ -356,12 +357,12 @@ class Graph:
         if known is None:
             if isinstance(route, str):
                 keys = [info.route.key for info in self.events.routes()]
-                raise FlowError(f'no route "{key}"{did_you_mean(key, keys)}')
+                raise FlowError(f'no route "{key}"{did_you_mean(key, keys)}', path)
             self.events.declare(route)
             return self.events.route(key) or RouteInfo(route)
         problem = "" if isinstance(route, str) else misfit(route.schema, known.route.schema)
         if problem:
-            raise FlowError(f"{key} is declared otherwise: {problem}")
+            raise FlowError(f"{key} is declared otherwise: {problem}", path)
         return known
 
     def republisher(
@@ -467,15 +468,3 @@ def _line_name(source: Route, to: Any) -> str:
     if callable(to):
         return f"{source.key}/{getattr(to, '__name__', 'handler').strip('<>')}"
     return f"{source.key}/watch"
-
-
-def _route_from_key(key: str, schema: Schema) -> Route:
-    parts = parse_text(key)
-    return Route.of(
-        parts["name"],
-        schema,
-        origin=Origin.DERIVED,
-        plane=Plane(parts.get("plane", Plane.READ)),
-        layer=Layer(parts.get("layer", Layer.LOGICAL)),
-        variant=Variant(parts.get("variant", Variant.PAYLOAD)),
-    )

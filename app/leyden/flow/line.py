@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from leyden.flow.capacitor import Capacitor
-from leyden.flow.ends import HandlerEnd, RouteEnd
+from leyden.flow.ends import Handler, HandlerEnd, RouteEnd
 from leyden.flow.errors import FlowError, StageError
 from leyden.flow.handle import Handle
 from leyden.flow.health import health_route
 from leyden.flow.node import Control, Edge, Node, Site, Stage
-from leyden.flow.schema import misfit
+from leyden.flow.schema import derived_route, misfit
 from leyden.kernel import (
     Delivery,
     Event,
@@ -43,7 +43,7 @@ class Line(Handle):
         name: str,
         source: RouteInfo,
         stages: tuple[Stage, ...],
-        to: Route | Callable[[Event], None] | None,
+        to: Route | Handler | None,
     ) -> None:
         super().__init__(name, graph.forget)
         self.source = source.route
@@ -61,7 +61,7 @@ class Line(Handle):
     def wire(self, *, replay_latest: bool) -> None:
         """Attach the stages from the end to the beginning, then let events in."""
         names = _names(self.name, self.stages)
-        may_wait = self._check_order(names)
+        may_wait = waiting_places(self.stages)
         send = self._make_end(may_wait[-1])
         for i in reversed(range(len(self.stages))):
             stage = self.stages[i]
@@ -71,24 +71,10 @@ class Line(Handle):
             send = (
                 stage.accept_waiting if isinstance(stage, Capacitor) and waiting else stage.accept
             )
-        for stage in self.stages:
-            for control in stage.controls():
-                self._subscribe_control(stage, control)
-        self._feed(send, replay_latest=replay_latest)
-
-    def _check_order(self, names: tuple[str, ...]) -> list[bool]:
-        # For each stage, and then for the end: whether what calls it may wait.
-        may_wait = [False]
         for i, stage in enumerate(self.stages):
-            if isinstance(stage, Capacitor) and stage.blocks and i > 0 and not may_wait[i]:
-                raise StageError(
-                    f"through[{i}].capacitor.overflow",
-                    f'found "block" at {names[i]}, where nobody may be made to wait; put it first '
-                    "on its route or behind another capacitor",
-                )
-            own = stage.sends_from_lane
-            may_wait.append(may_wait[i] if own is None else own)
-        return may_wait
+            for control in stage.controls():
+                self._subscribe_control(stage, control, _control_path(i, stage, control))
+        self._feed(send, replay_latest=replay_latest)
 
     def _make_end(self, may_wait: bool) -> Callable[[Event], None]:
         if self.to is not None:
@@ -119,7 +105,7 @@ class Line(Handle):
             return _mute
         route = health_route(self.to or self.source)
         if key:
-            route = Route.of(key, Schema("text"), origin=Origin.DERIVED)
+            route = derived_route(key, Schema("text"))
         self.side_routes[name] = self._graph.events.declare(route)
         publish = self._graph.events.publisher(route)
 
@@ -131,14 +117,8 @@ class Line(Handle):
 
         return speak
 
-    def _subscribe_control(self, stage: Stage, control: Control) -> None:
-        info = self._graph.resolve(control.route)
-        key = info.route.key
-        if info.route.schema.id not in control.schemas:
-            raise FlowError(
-                f"{stage.name}: {control.port} is steered by {' or '.join(control.schemas)} "
-                f"values, found {info.route.schema.id} on {key}"
-            )
+    def _subscribe_control(self, stage: Stage, control: Control, path: str) -> None:
+        key = self._graph.resolve(control.route, path).route.key
 
         def steer(event: Event) -> None:
             if event.route == key:
@@ -233,6 +213,58 @@ def shape(source: RouteInfo, stages: tuple[Stage, ...]) -> RouteInfo:
         period_s=period,
         normal=source.normal if same else None,
     )
+
+
+def waiting_places(stages: tuple[Stage, ...]) -> list[bool]:
+    """Return for each stage, and then for the end, whether what calls it may wait.
+
+    Raises:
+        StageError: a capacitor that blocks stands where nobody may be made to wait.
+    """
+    may_wait = [False]
+    for i, stage in enumerate(stages):
+        if isinstance(stage, Capacitor) and stage.blocks and i > 0 and not may_wait[i]:
+            raise StageError(
+                f"through[{i}].capacitor.overflow",
+                'found "block" where nobody may be made to wait; put it first on its route '
+                "or behind another capacitor",
+            )
+        own = stage.sends_from_lane
+        may_wait.append(may_wait[i] if own is None else own)
+    return may_wait
+
+
+def check_ports(graph: Graph, stages: tuple[Stage, ...]) -> None:
+    """Make sure that what steers the stages is there, and that they can speak where they want to.
+
+    Raises:
+        FlowError: it is not; the path says which.
+    """
+    for i, stage in enumerate(stages):
+        _check_voice(graph, f"through[{i}].{stage.kind}.raise", stage.side_route)
+        for control in stage.controls():
+            path = _control_path(i, stage, control)
+            found = graph.resolve(control.route, path).route
+            if found.schema.id not in control.schemas:
+                raise StageError(
+                    path,
+                    f"found {found.schema.id} values on {found.key}, "
+                    f"expected {' or '.join(control.schemas)}",
+                )
+
+
+def _check_voice(graph: Graph, path: str, key: str | None) -> None:
+    known = graph.events.route(key) if key else None
+    if known is None:
+        return
+    problem = misfit(Schema("text"), known.route.schema)
+    if problem or known.route.origin is not Origin.DERIVED:
+        why = problem or f"it is an {known.route.origin} route"
+        raise StageError(path, f'cannot speak on "{key}": {why}')
+
+
+def _control_path(i: int, stage: Stage, control: Control) -> str:
+    return f"through[{i}].{stage.kind}.{control.port}"
 
 
 def check_fit(name: str, given: Schema, to: Route) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from leyden.flow.ends import Handler
 from leyden.flow.handle import Handle
 from leyden.flow.node import Counters, Edge, Node
 from leyden.kernel import Delivery, Event, Overflow, Route, Subscription
@@ -61,7 +61,7 @@ class Observation(Handle):
         graph: Graph,
         name: str,
         route: Route,
-        handler: Callable[[Event], None],
+        handler: Handler,
         *,
         delivery: Delivery,
         capacity: int,

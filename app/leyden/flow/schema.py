@@ -7,7 +7,7 @@ from typing import Any
 
 from leyden.flow.errors import SchemaError
 from leyden.flow.words import number_words, short, symbol
-from leyden.kernel import Doubt, Schema
+from leyden.kernel import Doubt, Layer, Origin, Plane, Route, Schema, Variant, parse_text
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "float": (float, int),
@@ -34,6 +34,23 @@ def conform(schema: Schema, value: Any) -> tuple[Any, Doubt | None]:
     if not issubclass(kind, wanted) or (kind is bool and schema.id != "bool"):
         raise SchemaError(f"found {short(value)}, expected {schema.id}")
     return _conform_number(schema, value) if schema.id in ("float", "int") else (value, None)
+
+
+def derived_route(key: str, schema: Schema) -> Route:
+    """Return the route that a key names, as one that the graph publishes on.
+
+    Raises:
+        RouteError: the key is malformed.
+    """
+    parts = parse_text(key)
+    return Route.of(
+        parts["name"],
+        schema,
+        origin=Origin.DERIVED,
+        plane=Plane(parts.get("plane", Plane.READ)),
+        layer=Layer(parts.get("layer", Layer.LOGICAL)),
+        variant=Variant(parts.get("variant", Variant.PAYLOAD)),
+    )
 
 
 def misfit(given: Schema, taken: Schema) -> str:
