@@ -35,8 +35,8 @@ class LoadMeter:
         now = self._clock.monotonic_ns()
         self._forget(now // NS)
         busy = sum(ns for _, ns in tuple(self._seconds))
-        span = min(WINDOW_S * NS, max(NS, now - self._began_ns))
-        return busy / span
+        begin = max(self._began_ns, (now // NS - WINDOW_S + 1) * NS)  # of the oldest second kept
+        return busy / max(NS, now - begin)
 
     def _forget(self, second: int) -> None:
         while self._seconds and self._seconds[0][0] <= second - WINDOW_S:

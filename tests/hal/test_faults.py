@@ -1,0 +1,207 @@
+"""Faults on the wire: what each does to what arrives, and that it is alike in every run."""
+
+from __future__ import annotations
+
+import pytest
+from hal.parts import ADDRESS, InvertingChip, Mode, Options, ThermoChip, ThermoPort
+
+from leyden.hal import NoAnswerError, Read, Write
+from leyden.hal.errors import WorldError
+from leyden.hal.mock.faults import APPLICABLE, Fault, FaultKind, parse_fault
+from leyden.hal.mock.i2c import MockI2cBus
+from leyden.hal.mock.rig import Rig
+from leyden.kernel import NS, SimulatedExecutor
+
+ID = (Write(b"\x0f"), Read(2))
+I2C = APPLICABLE["i2c"]
+
+
+# As people write them
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("none", Fault()),
+        ("nack", Fault(FaultKind.NACK)),
+        (" nack once ", Fault(FaultKind.NACK, times=1)),
+        ("nack 3", Fault(FaultKind.NACK, times=3)),
+        ("nack 30 %", Fault(FaultKind.NACK, share=0.3)),
+        ("slow 300 ms", Fault(FaultKind.SLOW, seconds=0.3)),
+        ("crc_error 5 %", Fault(FaultKind.CRC_ERROR, share=0.05)),
+    ],
+)
+def test_a_fault_is_read_as_written(text: str, fault: Fault):
+    assert parse_fault(text, I2C) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nak", 'found fault "nak", expected one of .*did you mean "nack"'),
+        ("", 'found fault ""'),
+        ("uart_disconnect", "expected one of"),
+        ("nack often", 'fault "nack often": found'),
+        ("slow 3 V", "voltage"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused(text: str, words: str):
+    with pytest.raises(WorldError, match=words):
+        parse_fault(text, I2C)
+
+
+def test_a_fault_the_bus_cannot_have_is_refused_when_set(rig: Rig):
+    rig.spi("spi0")
+    rig.plug("spi0", InvertingChip, "adc", Options())
+    with pytest.raises(WorldError, match='found fault "nack", expected one of'):
+        rig.world.set("adc.fault", "nack")
+    assert rig.world.get("adc.fault") == "none"
+
+
+# What they do; below the guard, so that no retry hides them
+
+
+@pytest.fixture
+def wire(rig: Rig) -> MockI2cBus:
+    rig.i2c("i2c1")
+    rig.plug("i2c1", ThermoChip, "air", Options())
+    made = rig.wires["i2c1"]
+    assert isinstance(made, MockI2cBus)
+    return made
+
+
+def answers(wire: MockI2cBus, count: int) -> list[bytes | None]:
+    found: list[bytes | None] = []
+    for _ in range(count):
+        try:
+            found += wire.transfer(ADDRESS, ID)
+        except NoAnswerError:
+            found.append(None)
+    return found
+
+
+GOOD = b"\x01\x17"
+
+
+def test_a_nack_lasts_as_often_as_it_says(wire: MockI2cBus, rig: Rig):
+    rig.world.set("air.fault", "nack 2")
+    assert answers(wire, 4) == [None, None, GOOD, GOOD]
+    rig.world.set("air.fault", "nack once")
+    assert answers(wire, 2) == [None, GOOD]
+
+
+def test_a_share_of_nacks_is_about_that_share(wire: MockI2cBus, rig: Rig):
+    rig.world.set("air.fault", "nack 30 %")
+    found = answers(wire, 1000)
+    assert 240 < found.count(None) < 360
+    assert set(found) == {None, GOOD}
+
+
+def test_two_runs_of_one_seed_fail_at_the_same_transfers():
+    def run(seed: int) -> list[bytes | None]:
+        executor = SimulatedExecutor()
+        rig = Rig(executor, seed=seed)
+        rig.i2c("i2c1")
+        rig.plug("i2c1", ThermoChip, "air", Options())
+        wire = rig.wires["i2c1"]
+        assert isinstance(wire, MockI2cBus)
+        rig.world.set("air.fault", "nack 30 %")
+        missed = answers(wire, 100)
+        rig.world.set("air.fault", "crc_error 30 %")
+        found = missed + answers(wire, 100)
+        rig.close()
+        executor.close()
+        return found
+
+    assert run(5) == run(5)
+    assert run(5) != run(6)
+
+
+@pytest.mark.parametrize(("fault", "byte"), [("stuck_high", 0xFF), ("stuck_low", 0x00)])
+def test_a_stuck_line_reads_as_itself_and_hears_nothing(wire, rig: Rig, fault: str, byte: int):
+    rig.world.set("air.fault", fault)
+    assert wire.transfer(ADDRESS, ID) == [bytes((byte, byte))]
+    wire.transfer(ADDRESS, (Write(b"\x01\x0c\x20"),))
+    rig.world.set("air.fault", "none")
+    assert wire.transfer(ADDRESS, (Write(b"\x01"), Read(2))) == [b"\x02\x20"]
+
+
+def test_a_flipped_bit_is_one_bit_of_the_transfer(wire: MockI2cBus, rig: Rig):
+    rig.world.set("air.fault", "crc_error")
+    good = GOOD + b"\x02\x20"
+    places = set()
+    for _ in range(50):
+        found = b"".join(wire.transfer(ADDRESS, (*ID, Write(b"\x01"), Read(2))))
+        wrong = int.from_bytes(found) ^ int.from_bytes(good)
+        assert wrong.bit_count() == 1
+        places.add(wrong)
+    assert len(places) > 10
+
+
+def test_a_brown_out_resets_once_and_the_chip_goes_on(wire: MockI2cBus, rig: Rig):
+    chip = ThermoPort(rig.buses["i2c1"], ADDRESS)  # type: ignore[arg-type]  # made above as I2C
+    chip.mode = Mode.SHUTDOWN
+    rig.world.set("air.fault", "brown_out")
+    assert chip.mode is Mode.CONTINUOUS
+    chip.mode = Mode.SHUTDOWN
+    assert chip.mode is Mode.SHUTDOWN
+
+
+def test_a_brown_out_nobody_looked_at_has_happened_all_the_same(wire: MockI2cBus, rig: Rig):
+    wire.transfer(ADDRESS, (Write(b"\x01\x0c\x20"),))
+    rig.world.set("air.present", False)
+    rig.world.set("air.present", True)
+    assert wire.transfer(ADDRESS, (Write(b"\x01"), Read(2))) == [b"\x02\x20"]
+
+
+def test_power_comes_on_once_for_each_replug(rig: Rig):
+    bus = rig.i2c("i2c1")
+    chip = rig.plug("i2c1", ThermoChip, "air", Options())
+    for _ in range(3):
+        rig.world.set("air.fault", "unplug")
+        with pytest.raises(NoAnswerError):
+            bus.transfer(ADDRESS, ID)
+        rig.world.set("air.fault", "none")
+        for _ in range(3):
+            bus.transfer(ADDRESS, ID)
+    assert chip.power_ons == 1 + 3
+
+
+def test_a_delay_is_simulated_time(wire: MockI2cBus, rig: Rig, executor: SimulatedExecutor):
+    rig.world.set("air.fault", "slow 80 ms")
+    before = executor.clock.monotonic_ns()
+    assert wire.transfer(ADDRESS, ID) == [GOOD]
+    assert executor.clock.monotonic_ns() - before == 80_000_000
+
+
+@pytest.mark.parametrize("signal", ["air.fault", "i2c1.fault"])
+def test_a_hanging_call_returns_when_the_fault_is_taken_away(wire, rig: Rig, executor, signal):
+    rig.world.set(signal, "hang")
+    done: list[tuple[int, bytes]] = []
+
+    def call() -> None:
+        [answer] = wire.transfer(ADDRESS, ID)
+        done.append((executor.clock.monotonic_ns(), answer))
+
+    executor.start_lane("bus.i2c1", call)
+    executor.run_for(60.0)
+    assert done == []
+    rig.world.set(signal, "none")
+    executor.run_for(1.0)
+    assert done == [(60 * NS, GOOD)]
+
+
+def test_pulling_the_chip_ends_a_hanging_call(wire: MockI2cBus, rig: Rig, executor):
+    rig.world.set("air.fault", "hang")
+    found: list[list[bytes | None]] = []
+    executor.start_lane("bus.i2c1", lambda: found.append(answers(wire, 1)))
+    executor.run_for(5.0)
+    rig.world.set("air.present", False)
+    executor.run_for(1.0)
+    assert found == [[None]]
+
+
+@pytest.mark.parametrize("kind", sorted(APPLICABLE))
+def test_every_fault_of_a_kind_of_bus_can_be_set(rig: Rig, kind: str):
+    for fault in APPLICABLE[kind]:
+        assert parse_fault(fault.value, APPLICABLE[kind]).kind is fault
