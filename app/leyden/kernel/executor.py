@@ -159,6 +159,8 @@ class _SimulatedSignal:
     def wait(self, timeout: float | None = None) -> bool:
         if not self._flag:
             self._executor.park(timeout, self._waiters)
+            # Whoever ran out of time must not stay until somebody sets the flag, maybe never.
+            self._waiters = [wait for wait in self._waiters if not wait.spent]
         return self._flag
 
 
