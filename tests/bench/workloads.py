@@ -84,6 +84,7 @@ def workloads(leyden: Subject) -> tuple[Workload, ...]:
         _boot(leyden),
         _rss(leyden),
         _sim_hour(leyden),
+        _soak(leyden),
     )
 
 
@@ -255,4 +256,17 @@ def _sim_hour(leyden: Subject) -> Workload:
         Effort(3, 0),
         Effort(1, 0),
         pinned=False,
+    )
+
+
+def _soak(leyden: Subject) -> Workload:
+    title = "growth of memory over simulated time at 100 samples a second"
+    return Workload(
+        "soak",
+        (Figure("soak", title, "MB", Better.LOWER),),
+        (Entry(leyden, "soak/by_leyden.py"),),
+        Effort(1, 86_400),
+        Effort(1, 3_600),
+        pinned=False,
+        timeout_s=240.0,
     )

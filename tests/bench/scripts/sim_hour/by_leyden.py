@@ -5,39 +5,16 @@ value; two runs that differ anywhere end in an error, not in a figure.
 """
 
 import hashlib
-import math
 import time
-from dataclasses import dataclass
-from typing import Annotated
 
 import msgspec
 from gauge import confirm, option, report
+from rooms import Room
 
-from leyden.kernel import Device, MemoryStore, Reading, Record, Runtime, SimulatedExecutor, Span
+from leyden.kernel import MemoryStore, Record, Runtime, SimulatedExecutor
 
 PERIODS_S = (5.0, 8.0, 10.0, 12.0, 15.0)  # four devices each; mean 10 s
 DEVICES = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Climate(Reading):
-    temperature: Annotated[float, Span("Cel", -40, 85)]
-    humidity: Annotated[float, Span("%", 0, 100)]
-
-
-class Sensor(Device[Climate]):
-    """A room: warm by day, moist by night, each a little out of step with the others."""
-
-    reading = Climate
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def read(self) -> Climate:
-        day = self.clock.monotonic_ns() / 86_400e9 * math.tau + self.number
-        return Climate(
-            temperature=round(20 + 5 * math.sin(day), 2), humidity=round(50 - 20 * math.sin(day), 2)
-        )
 
 
 class DigestStore(MemoryStore):
@@ -62,7 +39,7 @@ def simulate(seconds: float) -> DigestStore:
     runtime = Runtime(executor=executor, store=store)
     for number in range(DEVICES):
         period = PERIODS_S[number % len(PERIODS_S)]
-        runtime.add_device(Sensor(number), f"room_{number}", every_s=period)
+        runtime.add_device(Room(number), f"room_{number}", every_s=period)
     runtime.boot()
     executor.run_for(seconds)
     runtime.shutdown()
