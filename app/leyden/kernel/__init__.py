@@ -55,6 +55,7 @@ from leyden.kernel.executor import Executor, Lane, Signal, SimulatedExecutor, Sy
 from leyden.kernel.intent import Answer, Intent, Outcome, Role
 from leyden.kernel.interface import Interface
 from leyden.kernel.notify import Notifier
+from leyden.kernel.parent import die_with_parent
 from leyden.kernel.process import Process
 from leyden.kernel.route import (
     RESERVED,
@@ -163,6 +164,7 @@ __all__ = [
     "WallState",
     "WrongDeviceError",
     "channels_of",
+    "die_with_parent",
     "freeze",
     "iso",
     "last_number",

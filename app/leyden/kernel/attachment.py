@@ -377,14 +377,19 @@ class Attachment:
         if isinstance(error, WrongDeviceError):
             self._down(DeviceState.FAILED, error.reason, detail)
         elif self._good_ns is None or self._age() >= self._limit_ns:
-            seconds = self._age() / NS if self._good_ns is not None else 0
-            since = f" for {seconds:.0f} s" if seconds else ""
-            self._down(DeviceState.OFFLINE, error.reason, f"{detail}{since}")
+            self._down(DeviceState.OFFLINE, error.reason, self._with_age(detail))
         else:
             self._stale(detail)
 
     def _now(self) -> int:
         return self._clock.monotonic_ns()
+
+    def _with_age(self, detail: str) -> str:
+        # "no answer from 0x76; check the cable" → "no answer from 0x76 for 3 s; check the cable"
+        if self._good_ns is None:
+            return detail
+        what, semicolon, remedy = detail.partition(";")
+        return f"{what} for {self._age() / NS:.0f} s{semicolon}{remedy}"
 
     def _age(self) -> int:
         return self._now() - (self._good_ns or self._started_ns)

@@ -1,0 +1,245 @@
+"""Assembly: turns a plan into a running appliance; the one place that knows every part by name."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from leyden.appliance import drivers
+from leyden.appliance.identity import Identity, IdentityService, discover
+from leyden.appliance.plan import BusPlan, DevicePlan, Plan, RoutePlan
+from leyden.eventlog.keeper import LogKeeper
+from leyden.eventlog.recorder import REPORTS, Recorder
+from leyden.eventlog.schema import About
+from leyden.flow import Graph, through
+from leyden.hal.guard import AnyGuard
+from leyden.hal.linux.rig import LinuxRig
+from leyden.hal.mock.rig import Rig as MockRig
+from leyden.hal.mock.world import World
+from leyden.kernel import (
+    ComponentError,
+    Executor,
+    IfAbsent,
+    Intent,
+    Origin,
+    Placement,
+    Role,
+    Route,
+    Runtime,
+    Store,
+    Value,
+)
+
+AnyRig: TypeAlias = LinuxRig | MockRig
+_MOCK_SPEEDS = {"i2c": 100_000, "uart": 9600}
+
+
+@dataclass(frozen=True, slots=True)
+class Appliance:
+    """Everything that was put together from one plan."""
+
+    plan: Plan
+    runtime: Runtime
+    graph: Graph
+    rig: AnyRig
+    recorder: Recorder | None
+    identity: Identity
+
+    @property
+    def world(self) -> World | None:
+        """The modelled world behind mock buses; None on real ones."""
+        return self.rig.world if isinstance(self.rig, MockRig) else None
+
+    def close(self) -> None:
+        """Take the graph down, drive every output safe and close the log, in this order."""
+        self.graph.close()
+        self.rig.close()
+        if self.recorder is not None:
+            self.recorder.close()
+
+
+class _Runtime(Runtime):
+    """A runtime that says, right after who it is, what state it found its log in."""
+
+    def __init__(self, *args: Any, recorder: Recorder | None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._recorder = recorder
+
+    def on_boot(self) -> None:
+        for route, value in self._recorder.opening_reports() if self._recorder else ():
+            self.events.publish(route, value, source="log")
+
+
+def assemble(plan: Plan, executor: Executor, *, store: Store | None = None) -> Appliance:
+    """Put an appliance together without starting it.
+
+    Args:
+        plan: what it is made of.
+        executor: real threads, or a simulation.
+        store: where records go; a `Recorder` is also started and looked after.
+
+    Raises:
+        LeydenError: a device, route or world that cannot be.
+    """
+    identity = discover(clock=executor.clock)
+    recorder = store if isinstance(store, Recorder) else None
+    runtime = _Runtime(
+        plan.name,
+        executor=executor,
+        store=store,
+        identity=lambda: identity,
+        recorder=recorder,
+    )
+    rig = _rig(plan, executor)
+    for bus in plan.buses:
+        _add_bus(rig, bus)
+    for device in plan.devices:
+        _add_device(runtime, rig, device)
+    _refuse_misspelt(rig)
+    graph = Graph(runtime.events)
+    for route in plan.routes:
+        _add_route(graph, route)
+    runtime.add_service(IdentityService())
+    if recorder is not None:
+        _keep_log(runtime, recorder, plan, identity)
+    if isinstance(rig, MockRig):
+        runtime.register_goal("world.set", partial(_set_world, rig.world), Role.OPERATOR)
+    return Appliance(plan, runtime, graph, rig, recorder, identity)
+
+
+def about(plan: Plan, identity: Identity) -> About:
+    """Return what every segment of the log says of program, machine and configuration."""
+    versions = {"leyden": metadata.version("leyden"), "python": platform.python_version()}
+    return About(identity.boot_id, msgspec.to_builtins(plan), versions)
+
+
+# Buses and devices
+
+
+def _rig(plan: Plan, executor: Executor) -> AnyRig:
+    if not plan.mock:
+        return LinuxRig(executor)
+    world = World(executor.clock)
+    world.load(plan.world, Path(plan.folder))
+    return MockRig(executor, world=world)
+
+
+def _add_bus(rig: AnyRig, bus: BusPlan) -> None:
+    if isinstance(rig, MockRig):
+        _add_mock_bus(rig, bus)
+        return
+    speed = int(bus.speed) if bus.speed else 0
+    match bus.kind:
+        case "i2c":
+            rig.i2c(bus.name, path=bus.path, speed_hz=speed or _MOCK_SPEEDS["i2c"])
+        case "spi":
+            rig.spi(bus.name, path=bus.path)
+        case "uart":
+            rig.uart(bus.name, path=bus.path, speed_bd=speed or _MOCK_SPEEDS["uart"])
+        case _:
+            rig.gpio(bus.name, chip=bus.path)
+
+
+def _add_mock_bus(rig: MockRig, bus: BusPlan) -> None:
+    speed = int(bus.speed) if bus.speed else 0
+    match bus.kind:
+        case "i2c":
+            rig.i2c(bus.name, speed_hz=speed or _MOCK_SPEEDS["i2c"])
+        case "spi":
+            rig.spi(bus.name)
+        case "uart":
+            rig.uart(bus.name, speed_bd=speed or _MOCK_SPEEDS["uart"])
+        case _:
+            rig.gpio(bus.name)
+
+
+def _add_device(runtime: Runtime, rig: AnyRig, device: DevicePlan) -> None:
+    driver = drivers.load(device.driver)
+    options: Any = msgspec.convert(device.options, driver.options)
+    bus: AnyGuard | None = rig.buses[device.bus] if device.bus else None
+    if isinstance(rig, MockRig) and device.bus:
+        _plug(rig, device, driver, options)
+    place = Placement(
+        device.id,
+        period_s=device.period_s,
+        check_s=device.check_s,
+        if_absent=IfAbsent(device.if_absent),
+        label=device.label,
+        group=device.group,
+        driver=device.driver,
+        address=_address(options),
+        needs=device.needs,
+        normal=device.normal,
+        labels=device.labels,
+    )
+    made = driver.device(bus, options)  # type: ignore[call-arg]  # every driver's constructor
+    runtime.add_device(made, device.id, transport=bus, place=place)
+
+
+def _plug(rig: MockRig, device: DevicePlan, driver: drivers.Driver, options: Any) -> None:
+    model = driver.model()
+    if model is None:
+        raise ComponentError(
+            f"device {device.id}: driver {driver.name} has no chip model, so --mock cannot run it"
+        )
+    rig.plug(device.bus, model, device.id, options)
+
+
+def _address(options: Any) -> str:
+    address = getattr(options, "address", None)
+    if address is not None:
+        return f"{address:#04x}"
+    select = getattr(options, "chip_select", None)
+    return f"cs{select}" if select is not None else ""
+
+
+def _refuse_misspelt(rig: AnyRig) -> None:
+    unclaimed = rig.world.unclaimed() if isinstance(rig, MockRig) else ()
+    if unclaimed:
+        known = ", ".join(rig.world.names()) if isinstance(rig, MockRig) else ""
+        raise ComponentError(
+            f"world: no chip senses {', '.join(unclaimed)}; there is {known or 'no signal at all'}"
+        )
+
+
+def _set_world(world: World, intent: Intent) -> Value:
+    payload = intent.payload
+    if not isinstance(payload, Mapping) or not {"name", "value"} <= payload.keys():
+        raise ComponentError('found no "name" and "value", expected {"name": …, "value": …}')
+    return world.set(str(payload["name"]), payload["value"])
+
+
+# Routes
+
+
+def _add_route(graph: Graph, route: RoutePlan) -> None:
+    source = graph.resolve(route.source)
+    target = Route.of(f"flow.{route.name}", source.route.schema, origin=Origin.DERIVED)
+    graph.pipe(route.source, target, through=through(route.through), name=route.name)
+    info = graph.resolve(target.key)
+    label = route.label or route.name.replace("_", " ").capitalize()
+    graph.events.declare(
+        info.route, msgspec.structs.replace(info, label=label, group=route.group or "Derived")
+    )
+
+
+# The log
+
+
+def _keep_log(runtime: Runtime, recorder: Recorder, plan: Plan, identity: Identity) -> None:
+    for route in REPORTS:
+        runtime.events.declare_system(route)
+    report: Callable[[str, Mapping[str, Value]], None] = partial(_report, runtime)
+    recorder.start(about(plan, identity), runtime.events.routes, report)
+    runtime.add_service(LogKeeper(recorder))
+
+
+def _report(runtime: Runtime, route: str, value: Mapping[str, Value]) -> None:
+    runtime.events.publish(route, value, source="log")

@@ -1,0 +1,101 @@
+"""The runtime's process: `python -m leyden.appliance.runtime_process DATA`, the plan on stdin.
+
+It touches hardware and has no network: panel, command line and bridges reach it over the Unix
+socket in `DATA/run`. It ends with the runtime's exit code; SIGTERM and SIGINT ask for a shutdown.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from leyden.appliance.assemble import Appliance, assemble
+from leyden.appliance.backend import RuntimeBackend
+from leyden.appliance.folders import Folders
+from leyden.appliance.plan import Plan, decode
+from leyden.eventlog.console import Console
+from leyden.eventlog.recorder import Recorder
+from leyden.kernel import BootError, LeydenError, SystemExecutor, die_with_parent
+from leyden.link.server import LinkServer
+
+EXIT_BROKEN: Final = 1
+
+
+def main() -> int:
+    """Run the appliance whose plan is on stdin until told to stop; return the exit code."""
+    die_with_parent()
+    folders = Folders(Path(sys.argv[1]))
+    try:
+        return run(decode(sys.stdin.buffer.read()), folders)
+    except BootError as error:
+        return _complain(f"the appliance did not start: {error}")
+    except (LeydenError, OSError) as error:
+        return _complain(str(error))
+
+
+def run(plan: Plan, folders: Folders) -> int:
+    """Assemble, serve the link and run; return the exit code.
+
+    Raises:
+        LeydenError: the appliance cannot be put together or started.
+    """
+    executor = SystemExecutor()
+    recorder = Recorder(folders.log, executor, limit_bytes=plan.log.limit_bytes)
+    appliance = assemble(plan, executor, store=recorder)
+    backend = RuntimeBackend(appliance)
+    server = LinkServer(folders.socket, backend, executor=executor, report=_say)
+    _on_signals(appliance.runtime.request_shutdown)
+    console = _console(appliance)
+    backend.start()
+    try:
+        server.start()
+        return appliance.runtime.run()
+    finally:
+        backend.stop()
+        server.stop()
+        if console is not None:
+            console.detach()
+        appliance.close()
+
+
+def _on_signals(ask: Callable[[str], None]) -> None:
+    # The handler only writes a byte; the lane that reads it does the asking. A handler runs between
+    # any two bytecodes of the main thread and may take no lock that this thread holds.
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def noted(number: int, _: object) -> None:
+        os.write(writer, bytes([number]))
+
+    def listen() -> None:
+        while number := os.read(reader, 1):
+            ask(f"signal {signal.Signals(number[0]).name}")
+
+    SystemExecutor().start_lane("signals", listen)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, noted)
+
+
+def _console(appliance: Appliance) -> Console | None:
+    if os.environ.get("LEYDEN_CONSOLE") != "1":
+        return None
+    console = Console(sys.stdout, appliance.runtime.clock)
+    console.attach(appliance.runtime.events)
+    return console
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"runtime: {text}\n")
+
+
+def _complain(text: str) -> int:
+    _say(text)
+    return EXIT_BROKEN
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,313 @@
+"""The supervisor: starts runtime and panel as children, keeps them running, stops them in order.
+
+It is neither runtime nor panel: it holds the lock on the data directory and the listening socket,
+hands the plan to the runtime, starts a killed child again with a growing pause, and takes both down
+within five seconds when it is told to. Children have sessions of their own, so Ctrl-C is for the
+supervisor alone, and they end with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from leyden.appliance.folders import FolderError, Folders
+from leyden.appliance.plan import Plan, encode
+from leyden.kernel import NS, Clock, LeydenError, Role, SystemClock
+from leyden.panel.auth import new_token, sign_in_path
+from leyden.storage.errors import StorageError
+from leyden.storage.lock import FolderLock
+
+FIRST_PAUSE_S: Final = 0.2
+LONGEST_PAUSE_S: Final = 30.0
+SETTLED_S: Final = 60.0  # a child that ran this long starts over with the shortest pause
+HUNG_S: Final = 10.0  # a runtime silent for longer is ended and started again
+START_S: Final = 30.0  # how long a runtime may take until it says READY
+STOP_S: Final = {"panel": 1.2, "runtime": 3.0}  # together below the five seconds of a Ctrl-C
+EXIT_BROKEN: Final = 1
+_KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONPATH")
+
+
+def say(text: str) -> None:
+    """Say one line on the terminal."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Say what is wrong on standard error."""
+    sys.stderr.write(f"leyden: {text}\n")
+    sys.stderr.flush()
+
+
+@dataclass(slots=True)
+class _Child:
+    """One process that is kept running."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    stdin: bytes | None = None
+    passed: tuple[int, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+    started_ns: int = 0
+    due_ns: int = 0  # when it is to be started next
+    pause_s: float = FIRST_PAUSE_S
+    starts: int = 0
+    beat_ns: int = field(default=0)  # when it last proved to be alive; 0: not yet
+
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self.process is not None and self.process.poll() is None
+
+
+def supervise(
+    plan: Plan,
+    *,
+    data: Path,
+    host: str,
+    port: int,
+    panel: bool = True,
+    console: bool = False,
+    clock: Clock | None = None,
+) -> int:
+    """Run an appliance until told to stop; return the exit code.
+
+    0 after an orderly stop, 1 when it cannot run: directory in use or not writable, port taken, or
+    a runtime that does not come up.
+    """
+    folders = Folders(data)
+    lock = FolderLock(data)
+    try:
+        folders.make()
+        lock.acquire()
+    except (StorageError, FolderError) as error:
+        complain(str(error))
+        return EXIT_BROKEN
+    try:
+        return _Supervisor(plan, folders, clock or SystemClock()).run(host, port, panel, console)
+    except (LeydenError, OSError) as error:
+        complain(str(error))
+        return EXIT_BROKEN
+    finally:
+        lock.release()
+
+
+class _Supervisor:
+    def __init__(self, plan: Plan, folders: Folders, clock: Clock) -> None:
+        self._plan = plan
+        self._folders = folders
+        self._clock = clock
+        self._children: list[_Child] = []
+        self._stopping = ""
+        self._exit_code = 0
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_writer, False)
+        os.set_blocking(self._wake_reader, False)
+        # In the abstract namespace: no file to clean up, no limit on the data directory's path; the
+        # name cannot be guessed.
+        self._notice_name = f"@leyden-{secrets.token_hex(16)}"
+        self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._notices.bind(f"\0{self._notice_name[1:]}")
+        self._notices.setblocking(False)
+
+    def run(self, host: str, port: int, panel: bool, console: bool) -> int:
+        listener = _listen(host, port) if panel else None
+        self._children = [self._runtime(console)]
+        if listener is not None:
+            self._children.append(self._panel(listener))
+        self._folders.note_pid("supervisor", os.getpid())
+        self._catch_signals()
+        self._greet(listener)
+        try:
+            while not self._stopping:
+                for child in self._children:
+                    self._tend(child)
+                self._wait()
+        finally:
+            self._stop_all()
+            if listener is not None:
+                listener.close()
+            self._folders.forget_pid("supervisor")
+            self._notices.close()
+        if self._exit_code == 0:
+            say(f"stopped: {self._stopping}")
+        return self._exit_code
+
+    # What is run
+
+    def _runtime(self, console: bool) -> _Child:
+        environment = {
+            "NOTIFY_SOCKET": self._notice_name,
+            "WATCHDOG_USEC": str(int(HUNG_S * 1e6)),
+            "LEYDEN_CONSOLE": "1" if console else "0",
+        }
+        command = [
+            sys.executable, "-m", "leyden.appliance.runtime_process", str(self._folders.data),
+        ]  # fmt: skip
+        return _Child("runtime", command, environment, encode(self._plan))
+
+    def _panel(self, listener: socket.socket) -> _Child:
+        environment = {
+            "LEYDEN_SOCKET": str(self._folders.socket),
+            "LEYDEN_AUTH": str(self._folders.auth),
+            "LEYDEN_LISTEN_FD": str(listener.fileno()),
+            "LEYDEN_HOSTS": ",".join(self._plan.hosts),
+        }
+        command = [sys.executable, "-m", "leyden.panel.server"]
+        return _Child("panel", command, environment, passed=(listener.fileno(),))
+
+    def _greet(self, listener: socket.socket | None) -> None:
+        buses = "modelled buses" if self._plan.mock else "real buses"
+        say(f"leyden runs {self._plan.label} on {buses}; data in {self._folders.data}")
+        if listener is None:
+            say("no panel; read the log with: leyden log tail --follow")
+            return
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        token = new_token(self._folders.auth, Role.ADMIN, name="first sign-in", one_time=True)
+        say(f"panel: http://{shown}:{port}{sign_in_path(token)}")
+        say("       (signs in once, within 15 minutes; more with: leyden token new --role viewer)")
+        if host not in ("127.0.0.1", "::1"):
+            say("       (not encrypted: whoever is on this network can read along)")
+        say("stop with Ctrl-C")
+
+    # Keeping them running
+
+    def _tend(self, child: _Child) -> None:
+        now = self._clock.monotonic_ns()
+        if child.running():
+            self._check_life(child, now)
+            return
+        if child.process is not None:
+            self._ended(child, now)
+        if not self._stopping and now >= child.due_ns:
+            self._start(child, now)
+
+    def _start(self, child: _Child, now: int) -> None:
+        child.starts += 1
+        child.started_ns, child.beat_ns = now, 0
+        child.process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
+            child.command,
+            stdin=subprocess.PIPE if child.stdin is not None else subprocess.DEVNULL,
+            env=_environment(child.environment),
+            pass_fds=child.passed,
+            start_new_session=True,
+        )
+        self._folders.note_pid(child.name, child.process.pid)
+        if child.stdin is not None and child.process.stdin is not None:
+            try:
+                child.process.stdin.write(child.stdin)
+                child.process.stdin.close()
+            except BrokenPipeError:
+                return  # it ended before it read its plan; the next turn finds it so
+
+    def _ended(self, child: _Child, now: int) -> None:
+        assert child.process is not None  # noqa: S101 - the caller has looked
+        code = child.process.returncode
+        child.process = None
+        if child.starts == 1 and child.beat_ns == 0 and child.name == "runtime" and code > 0:
+            # It never came up, and has said why: trying again would only say it again.
+            self._stop(f"the runtime ended with {code}", EXIT_BROKEN)
+            return
+        if now - child.started_ns > SETTLED_S * NS:
+            child.pause_s = FIRST_PAUSE_S
+        child.due_ns = now + round(child.pause_s * NS)
+        complain(f"{child.name} {_ending(code)}; starting again in {child.pause_s:g} s")
+        child.pause_s = min(LONGEST_PAUSE_S, child.pause_s * 2)
+
+    def _check_life(self, child: _Child, now: int) -> None:
+        if child.name != "runtime" or child.process is None:
+            return
+        since, limit = (child.beat_ns, HUNG_S) if child.beat_ns else (child.started_ns, START_S)
+        if now - since > limit * NS:
+            complain(f"runtime has been silent for {limit:g} s; ending it")
+            child.process.kill()
+
+    def _wait(self) -> None:
+        timeout = min(self._seconds_to(child) for child in self._children)
+        notices = self._notices.fileno()
+        ready, _, _ = select.select([self._wake_reader, notices], [], [], timeout)
+        if notices in ready:
+            self._take_notices()
+        if self._wake_reader in ready:
+            for number in os.read(self._wake_reader, 64):
+                if number in (signal.SIGINT, signal.SIGTERM):
+                    self._stop(f"signal {signal.Signals(number).name}", 0)
+
+    def _seconds_to(self, child: _Child) -> float:
+        if child.running():
+            return 1.0
+        return max(0.0, min(1.0, (child.due_ns - self._clock.monotonic_ns()) / NS))
+
+    def _take_notices(self) -> None:
+        runtime = self._children[0]
+        while True:
+            try:
+                text = self._notices.recv(4096)
+            except BlockingIOError:
+                return
+            if b"READY=1" in text or b"WATCHDOG=1" in text:
+                runtime.beat_ns = self._clock.monotonic_ns()
+
+    # Stopping
+
+    def _stop(self, reason: str, exit_code: int) -> None:
+        self._stopping = self._stopping or reason
+        self._exit_code = self._exit_code or exit_code
+
+    def _stop_all(self) -> None:
+        for child in reversed(self._children):
+            self._end(child)
+
+    def _end(self, child: _Child) -> None:
+        process = child.process
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(STOP_S[child.name])
+            except subprocess.TimeoutExpired:
+                complain(f"{child.name} did not stop in time and was ended")
+                process.kill()
+                process.wait()
+        self._folders.forget_pid(child.name)
+
+    def _catch_signals(self) -> None:
+        # SIGCHLD only wakes the loop; a handler has to exist for the wake-up to be written.
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    # Children get what they are given and a plain environment, not the caller's secrets.
+    base = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return {**base, "PYTHONUNBUFFERED": "1", "LEYDEN_PARENT": str(os.getpid()), **extra}
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=64)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise LeydenError(
+            f"cannot listen on {host}:{port}: {reason}; stop what uses it or choose another "
+            "with --port or LEYDEN_PORT"
+        ) from error
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with {code}"
