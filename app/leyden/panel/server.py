@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
 
+from leyden.kernel import die_with_parent
 from leyden.panel.settings import ServeError, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 def main() -> int:
     """Serve until told to stop; return the exit code."""
+    die_with_parent()
     _log_to_stderr()
     try:
         listener = listen(os.environ)
