@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from leyden.hal.gpio import Bias, Edge, GpioChip, InputLine, OutputLine
+from leyden.hal.lease import MS
 from leyden.hal.linux.system import library
 from leyden.kernel import NS, Executor, Lane
 
@@ -33,7 +34,7 @@ from gpiozero.exc import (  # noqa: E402 - after the check above
 from gpiozero.pins.local import get_pi_revision  # noqa: E402 - after the check above
 from gpiozero.pins.pi import PiFactory, PiPin  # noqa: E402 - after the check above
 
-POLL_S: Final = 0.01  # between looks for edges while somebody waits for them
+POLL_NS: Final = 10 * MS  # between looks for edges while somebody waits for them
 LEASE_MS: Final = 2000
 FASTEST_PWM_HZ: Final = 200.0  # by software; steady enough for light, not for much else
 PI_4B: Final = 0xC03112  # whose header is taken where this machine is no Pi
@@ -85,7 +86,11 @@ class LeydenFactory(PiFactory):  # type: ignore[misc]  # gpiozero has no types
 
     def ticks(self) -> float:
         """Return monotonic seconds."""
-        return self._clock.monotonic_ns() / NS
+        return self.now_ns() / NS
+
+    def now_ns(self) -> int:
+        """Return monotonic ns."""
+        return self._clock.monotonic_ns()
 
     def ticks_diff(self, later: float, earlier: float) -> float:
         """Return the seconds between two ticks."""
@@ -108,8 +113,10 @@ class LeydenFactory(PiFactory):  # type: ignore[misc]  # gpiozero has no types
     def _run(self) -> None:
         while not self._closing:
             self._wake.clear()
-            waits = [pin.attend(self.ticks()) for pin in tuple(self.pins.values())]
-            self._wake.wait(min((wait for wait in waits if wait is not None), default=None))
+            now_ns = self.now_ns()
+            waits = [pin.attend(now_ns) for pin in tuple(self.pins.values())]
+            wait = min((wait for wait in waits if wait is not None), default=None)
+            self._wake.wait(None if wait is None else wait / NS)
 
     def call_back(self, pin: LeydenPin, ticks: float, state: bool) -> None:
         """Tell a pin's device of an edge; what it raises is shown and counted, and ends there."""
@@ -135,10 +142,10 @@ class LeydenPin(PiPin):  # type: ignore[misc]  # gpiozero has no types
         self._edges = "both"
         self._watching = False
         self._level = False  # what an output is held at
-        self._renew_at = 0.0
+        self._renew_ns = 0
         self._frequency: float | None = None
         self._duty = 0.0
-        self._pwm_began = 0.0
+        self._pwm_began_ns = 0
         self._take_input()
 
     def close(self) -> None:
@@ -161,38 +168,39 @@ class LeydenPin(PiPin):  # type: ignore[misc]  # gpiozero has no types
 
     # What the factory's lane asks.
 
-    def attend(self, now: float) -> float | None:
-        """Renew the lease, turn the PWM, look for edges; return seconds to the next time."""
+    def attend(self, now_ns: int) -> int | None:
+        """Renew the lease, turn the PWM, look for edges; return ns to the next time."""
         with self._ours.turn:
             if self._output is not None:
-                return self._attend_output(now)
+                return self._attend_output(now_ns)
             events = self._input.events() if self._input and self._watching else []
         for event in events:
             self._ours.call_back(self, event.mono / NS, event.rising)
-        return POLL_S if self._watching else None
+        return POLL_NS if self._watching else None
 
     def tell(self, ticks: float, state: bool) -> None:
         """Call back on an edge, unless nobody listens any more."""
         if self._when_changed is not None:
             self._call_when_changed(ticks, int(state))
 
-    def _attend_output(self, now: float) -> float:
-        wait = self._turn_pwm(now) if self._frequency else None
-        if now >= self._renew_at:
+    def _attend_output(self, now_ns: int) -> int:
+        wait = self._turn_pwm(now_ns)
+        if now_ns >= self._renew_ns:
             self._hold(self._level)
-        renewal = self._renew_at - now
+        renewal = self._renew_ns - now_ns
         return renewal if wait is None else min(wait, renewal)
 
-    def _turn_pwm(self, now: float) -> float | None:
-        """Set the level that the duty cycle wants; return seconds to the next change."""
+    def _turn_pwm(self, now_ns: int) -> int | None:
+        """Set the level that the duty cycle wants; return ns to the next change."""
         if self._frequency is None or self._duty in (0.0, 1.0):
             return None
-        period = 1.0 / self._frequency
-        phase = (now - self._pwm_began) % period
-        on = phase < self._duty * period
+        period = round(NS / self._frequency)  # whole ns, so that the next change is never now
+        lit = round(self._duty * period)
+        phase = (now_ns - self._pwm_began_ns) % period
+        on = phase < lit
         if on != self._level:
             self._hold(on)
-        return (self._duty * period if on else period) - phase
+        return (lit if on else period) - phase
 
     # What gpiozero asks of a pin.
 
@@ -258,7 +266,7 @@ class LeydenPin(PiPin):  # type: ignore[misc]  # gpiozero has no types
         if value and value > FASTEST_PWM_HZ:
             raise PinPWMUnsupported(f"{value} Hz by software, expected {FASTEST_PWM_HZ} Hz or less")
         self._frequency = value or None
-        self._pwm_began = self._ours.ticks()
+        self._pwm_began_ns = self._ours.now_ns()
         self._ours.look()
 
     def _enable_event_detect(self) -> None:
@@ -310,4 +318,4 @@ class LeydenPin(PiPin):  # type: ignore[misc]  # gpiozero has no types
             if self._output is not None:
                 self._output.hold(level, self._ours.lease_ms)
                 self._level = level
-                self._renew_at = self._ours.ticks() + self._ours.lease_ms / 3000
+                self._renew_ns = self._ours.now_ns() + self._ours.lease_ms * MS // 3
