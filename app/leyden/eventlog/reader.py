@@ -134,9 +134,11 @@ class LogReader:
 
     def _items(self, walk: _Walk) -> Iterator[Record | Gap]:
         segments = self.segments()
+        if not segments:
+            return
         start = max(0, bisect.bisect_right(segments, walk.seen + 1, key=_first_of_segment) - 1)
-        if start == 0 and segments and segments[0].first > walk.seen + 1:
-            walk.why = DROPPED
+        if segments[start].first > walk.seen + 1:
+            walk.why = DROPPED  # only the very first one can begin later than what is asked for
         # A later segment that begins with a number of this one was written because this one's disk
         # failed; from there on it is the later one that counts.
         bounds = [segment.first for segment in segments[1:]] + [_END]

@@ -473,12 +473,13 @@ class Recorder:
         if not dropped:
             return False
         left = list_segments(self.folder)
+        safe = max(self._writer.synced, self._numbers.first - 1)
         facts = {
             "reason": reason,
             "segments": len(dropped),
             "bytes": sum(segment.size for segment in dropped),
             "first": dropped[0].first,
-            "last": (left[0].first if left else self._backlog.taken + 1) - 1,
+            "last": left[0].first - 1 if left else safe,
         }
         self._tell(DROPPED, facts)
         return True
