@@ -62,7 +62,7 @@ class Calibration:
         return ""
 
 
-def fine_temperature(adc_t: int, trim: Calibration) -> float:
+def fine_temperature(adc_t: float, trim: Calibration) -> float:
     """Return t_fine, temperature in 1/5120 °C, from the 20-bit code."""
     offset = adc_t / 16384.0 - trim.dig_t1 / 1024.0
     return offset * trim.dig_t2 + (offset / 8.0) ** 2 * trim.dig_t3
@@ -73,7 +73,7 @@ def temperature(t_fine: float) -> float:
     return t_fine / 5120.0
 
 
-def pressure(adc_p: int, t_fine: float, trim: Calibration) -> float:
+def pressure(adc_p: float, t_fine: float, trim: Calibration) -> float:
     """Return Pa from the 20-bit code, corrected for temperature."""
     warm = t_fine / 2.0 - 64000.0
     offset = warm * warm * trim.dig_p6 / 32768.0 + warm * trim.dig_p5 * 2.0
@@ -87,7 +87,7 @@ def pressure(adc_p: int, t_fine: float, trim: Calibration) -> float:
     return linear + (square + linear * trim.dig_p8 / 32768.0 + trim.dig_p7) / 16.0
 
 
-def humidity(adc_h: int, t_fine: float, trim: Calibration) -> float:
+def humidity(adc_h: float, t_fine: float, trim: Calibration) -> float:
     """Return % relative humidity from the 16-bit code, before it is limited to 0 to 100 %."""
     warm = t_fine - 76800.0
     centred = adc_h - (trim.dig_h4 * 64.0 + trim.dig_h5 / 16384.0 * warm)
