@@ -124,7 +124,9 @@ class Site:
 @pytest.fixture
 def site(settings: Settings, runtime: LinkServer) -> Iterator[Site]:
     with ExitStack() as stack:
-        yield Site(Panel(settings), settings.auth, stack)
+        site = Site(Panel(settings), settings.auth, stack)
+        stack.callback(runtime.stop)  # ends the panel's waiting read at once
+        yield site
 
 
 Publisher = Callable[[float, float], None]
@@ -132,12 +134,13 @@ Publisher = Callable[[float, float], None]
 
 @pytest.fixture
 def publishing(backend: MemoryBackend) -> Iterator[threading.Event]:
-    """Publishes some 200 values a second until the event is set."""
+    """Publishes some thousand values a second until the event is set."""
     stop = threading.Event()
 
     def publish() -> None:
         while not stop.wait(0.005):
-            backend.publish(value=float(backend.head))
+            for _ in range(5):
+                backend.publish(value=float(backend.head))
 
     thread = threading.Thread(target=publish)
     thread.start()

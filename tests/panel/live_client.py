@@ -68,7 +68,8 @@ class LiveClient:
 
     def cut(self) -> None:
         """Lose the connection without a word."""
-        self.socket.sock.shutdown(2)
+        with suppress(OSError):  # the server was faster
+            self.socket.sock.shutdown(2)
         self._thread.join(5.0)
 
     def _listen(self) -> None:
@@ -91,7 +92,8 @@ class LiveClient:
         elif text.startswith("40"):
             self.connected.set()
         elif text.startswith("44"):
-            self.refusal = json.loads(text[2:])["message"]
+            reason = json.loads(text[2:])
+            self.refusal = reason if isinstance(reason, str) else reason["message"]
             self.connected.set()
         elif text.startswith("42"):
             self._event(*json.loads(text[2:]))

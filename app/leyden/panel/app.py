@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import logging
 from collections.abc import Callable, Iterable
@@ -52,8 +53,8 @@ class Panel:
         self.hub = Hub(self.link, clock, self.guard.stands)
         self.app = _flask()
         version = importlib.metadata.version("leyden")
-        api = Api(self.link, self.hub, clock, version, self._sign_out)
-        _add_api(self.app, api.endpoints(), version, self.guard)
+        self.api = Api(self.link, self.hub, clock, version, self._sign_out)
+        _add_api(self.app, self.api.endpoints(), version, self.guard)
         assets = Assets(_HERE / "static")
         Pages(self.guard, assets, self._name, self._full, self._sign_out).add_to(self.app)
         self.sockets = Sockets(self.app, self.hub, self.guard, clock)
@@ -112,8 +113,12 @@ def _add_api(app: Flask, endpoints: tuple[Endpoint, ...], version: str, guard: G
             view_func=_view(endpoint, guard),
             methods=[endpoint.method],
         )
-    description = msgspec.json.encode(document(endpoints, version))
-    app.add_url_rule(f"{BASE}/openapi.json", "openapi", lambda: _json(description))
+
+    @functools.cache
+    def description() -> bytes:  # made when first asked for, which hardly anybody does
+        return msgspec.json.encode(document(endpoints, version))
+
+    app.add_url_rule(f"{BASE}/openapi.json", "openapi", lambda: _json(description()))
 
 
 def _view(endpoint: Endpoint, guard: Guard) -> Callable[..., Response]:

@@ -191,7 +191,8 @@ class Feed:
         except (LinkDownError, LinkRefusal):
             return None  # tried again with the next beat
         entries = list(entries_of(page))
-        return Stretch(entries, len(entries), max(page.next, self._position), live=False)
+        upto = max(page.next, self._position)
+        return Stretch(entries, len(entries), upto, live=upto >= self._hub.ring.high)
 
     def _wants(self, route: str) -> bool:
         return matches(route, self._wanted)

@@ -41,6 +41,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
+            "responses": {code: _response(words, ErrorAnswer) for code, words in _ERRORS.items()},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"bearer": []}],
@@ -53,7 +54,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "operationId": _operation_id(endpoint),
         "parameters": _path_parameters(endpoint),
         "responses": {"200": _response(endpoint.summary, endpoint.answer)}
-        | {code: _response(words, ErrorAnswer) for code, words in _ERRORS.items()},
+        | {code: {"$ref": f"#/components/responses/{code}"} for code in _ERRORS},
     }
     if endpoint.open:
         operation["security"] = []

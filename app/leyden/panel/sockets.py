@@ -7,11 +7,11 @@ its numbers are of another stream, and `refused` when it asked for something imp
 from __future__ import annotations
 
 import errno
-import functools
 import logging
 import socket
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -264,12 +264,25 @@ def _socket_io(app: Flask) -> SocketIO:
         engineio_logger=_quiet("engineio"),
     )
     engine = io.server.eio
-    # The library checks a message's length only once it has all of it; its websocket can refuse
-    # earlier, but no public option tells it to.
-    modes = engine._async  # noqa: SLF001 - see above
-    driver = functools.partial(modes["websocket"], max_message_size=_MESSAGE_BYTES)
-    engine._async = {**modes, "websocket": driver}  # noqa: SLF001 - see above
+    modes = engine._async  # noqa: SLF001 - no public option reaches the websocket itself
+    engine._async = {**modes, "websocket": _websocket(modes["websocket"])}  # noqa: SLF001
     return io
+
+
+def _websocket(library: Any) -> type[Any]:
+    """Return the library's websocket with two of its habits mended."""
+
+    class Websocket(library):  # type: ignore[misc]  # it ships no types
+        def __init__(self, handler: Any, server: Any) -> None:
+            # As it is, a message's length is looked at only when all of it is in memory.
+            super().__init__(handler, server, max_message_size=_MESSAGE_BYTES)
+
+        def close(self) -> None:
+            # As it is, closing what the other end has closed already raises in a thread.
+            with suppress(OSError):
+                super().close()
+
+    return Websocket
 
 
 def _quiet(name: str) -> logging.Logger:
