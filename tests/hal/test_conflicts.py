@@ -9,7 +9,8 @@ import pytest
 from hal.parts import Options
 
 from leyden.hal import Quantity
-from leyden.hal.conflicts import Claim, address_fault, claims_of, conflicts
+from leyden.hal.conflicts import Claim, claims_of, conflicts
+from leyden.hal.i2c import address_fault
 from leyden.units import UnitError
 
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from hal.parts import ADDRESS, InvertingChip, Mode, Options, ThermoChip, ThermoPort
+from hal.parts import (
+    ADDRESS,
+    FarEnd,
+    InvertingChip,
+    Mode,
+    Options,
+    Switch,
+    ThermoChip,
+    ThermoPort,
+)
 
-from leyden.hal import NoAnswerError, Read, Write
+from leyden.hal import BusMissingError, BusStuckError, NoAnswerError, Read, Write
 from leyden.hal.errors import WorldError
+from leyden.hal.mock.chip import LineChip, Nack
 from leyden.hal.mock.faults import APPLICABLE, Fault, FaultKind, parse_fault
 from leyden.hal.mock.i2c import MockI2cBus
 from leyden.hal.mock.rig import Rig
@@ -205,3 +215,90 @@ def test_pulling_the_chip_ends_a_hanging_call(wire: MockI2cBus, rig: Rig, execut
 def test_every_fault_of_a_kind_of_bus_can_be_set(rig: Rig, kind: str):
     for fault in APPLICABLE[kind]:
         assert parse_fault(fault.value, APPLICABLE[kind]).kind is fault
+
+
+# The models are strict with those who write models
+
+
+class Careless(ThermoChip):
+    """Answers one byte too few."""
+
+    def read(self, length: int) -> bytes:
+        return super().read(length)[1:]
+
+
+class CarelessSpi(InvertingChip):
+    """Answers one byte too many."""
+
+    def exchange(self, data: bytes) -> bytes:
+        return data + b"\x00"
+
+
+class Refusing(ThermoChip):
+    """Does not acknowledge a write."""
+
+    def write(self, data: bytes) -> None:
+        raise Nack
+
+
+def test_a_model_that_answers_the_wrong_length_is_found(rig: Rig):
+    i2c, spi = rig.i2c("i2c1"), rig.spi("spi0")
+    rig.plug("i2c1", Careless, "air", Options())
+    rig.plug("spi0", CarelessSpi, "adc", Options())
+    with pytest.raises(WorldError, match="the model of air answered 1 bytes, expected 2"):
+        i2c.transfer(ADDRESS, ID)
+    with pytest.raises(WorldError, match="the model of adc answered 2 bytes, expected 1"):
+        spi.transfer(0, b"\x00", speed_hz=1_000_000)
+
+
+def test_a_chip_may_refuse_what_it_is_told(rig: Rig):
+    bus = rig.i2c("i2c1")
+    rig.plug("i2c1", Refusing, "air", Options())
+    with pytest.raises(NoAnswerError):
+        bus.transfer(ADDRESS, ID)
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "words"),
+    [
+        ("spi", InvertingChip, "b and a are both at chip select 0 on bus"),
+        ("uart", FarEnd, "b and a are both on bus"),
+        ("gpio", Switch, "b and a are both on line 17 of bus"),
+    ],
+)
+def test_two_models_in_one_place_are_refused(rig: Rig, make: str, model, words: str):
+    getattr(rig, make)("bus")
+    rig.plug("bus", model, "a", Options())
+    with pytest.raises(WorldError, match=words):
+        rig.plug("bus", model, "b", Options())
+
+
+def test_a_model_on_no_line_is_refused(rig: Rig):
+    rig.gpio("gpio")
+    with pytest.raises(WorldError, match="door names no lines of gpio"):
+        rig.plug("gpio", LineChip, "door", Options())
+
+
+# The whole bus at fault
+
+
+def test_a_slow_bus_is_slow_for_everybody(wire: MockI2cBus, rig: Rig, executor):
+    rig.world.set("i2c1.fault", "slow 40 ms")
+    assert wire.transfer(ADDRESS, ID) == [GOOD]
+    assert executor.clock.monotonic_ns() == 40_000_000
+    rig.world.set("i2c1.fault", "slow 2 s")
+    with pytest.raises(BusStuckError):
+        wire.transfer(ADDRESS, ID)
+
+
+@pytest.mark.parametrize("fault", ["nack", "stuck_high"])
+def test_a_bus_without_acknowledge_answers_nobody(wire: MockI2cBus, rig: Rig, fault: str):
+    rig.world.set("i2c1.fault", fault)
+    assert answers(wire, 2) == [None, None]
+
+
+def test_a_bus_that_is_not_there_cannot_be_opened(rig: Rig):
+    bus = rig.i2c("i2c1")
+    rig.world.set("i2c1.fault", "unplug")
+    with pytest.raises(BusMissingError, match="i2c1 is not there; is its adapter plugged in"):
+        bus.transfer(ADDRESS, ID)

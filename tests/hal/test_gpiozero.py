@@ -251,3 +251,17 @@ def test_ticks_are_monotonic_seconds(bench: Bench):
     bench.executor.run_for(1.5)
     assert bench.factory.ticks() == bench.executor.clock.monotonic_ns() / NS
     assert bench.factory.ticks_diff(3.0, 1.0) == 2.0
+
+
+def test_a_pin_says_how_it_is_set_up(bench: Bench):
+    button = gpiozero.Button(
+        17, pull_up=True, bounce_time=0.02, hold_time=0.001, pin_factory=bench.factory
+    )
+    pin = button.pin
+    assert (pin.function, pin.pull, pin.bounce, pin.edges) == ("input", "up", 0.02, "both")
+    pin.edges = "rising"
+    assert pin.edges == "rising"
+    led = gpiozero.PWMLED(27, pin_factory=bench.factory)
+    assert (led.pin.frequency, led.pin.state) == (100, 0)
+    button.close()
+    led.close()

@@ -11,6 +11,7 @@ from hal.parts import ADDRESS, FarEnd, InvertingChip, Options, Switch, ThermoChi
 from leyden.hal import (
     AbandonedError,
     BusError,
+    BusHungError,
     BusLostError,
     BusMissingError,
     BusStuckError,
@@ -103,6 +104,7 @@ def test_an_answer_that_came_too_late_does_not_count(bus: GuardedI2c, rig: Rig, 
     bus.allow("air", executor.clock.monotonic_ns() + 50 * MS)
     with pytest.raises(DeadlineError, match="was over when the transfer to 0x48 came back"):
         bus.transfer(ADDRESS, ID)
+    assert bus.errors == 1
 
 
 def test_a_driver_that_polls_for_ever_is_ended_by_its_deadline(bus: GuardedI2c, rig, executor):
@@ -149,6 +151,13 @@ def test_retries_end_at_the_deadline(bus: GuardedI2c, rig: Rig, executor):
     with pytest.raises(NoAnswerError):
         guard.transfer(ADDRESS, ID, deadline=executor.clock.monotonic_ns() + 50 * MS)
     assert guard.retries == 0
+
+
+def test_a_stuck_bus_is_left_alone_when_there_is_no_time(bus: GuardedI2c, rig: Rig, executor):
+    rig.world.set("i2c1.fault", "stuck_low")
+    with pytest.raises(BusStuckError):
+        bus.transfer(ADDRESS, ID, deadline=executor.clock.monotonic_ns() + 50 * MS)
+    assert bus.transfers == 1
 
 
 # Not acknowledged
@@ -373,10 +382,18 @@ def test_a_lane_that_hangs_outside_a_transfer_is_refused_too(bus: GuardedI2c, ex
     assert len(refused) == 1
 
 
-def test_two_lanes_on_one_bus_are_told_so(bus: GuardedI2c, rig: Rig, executor):
+def test_a_second_lane_on_a_hung_bus_is_told_so(bus: GuardedI2c, rig: Rig, executor):
     hang(rig, bus, executor)
     bus.allow("soil", executor.clock.monotonic_ns() + NS)
-    with pytest.raises(BusTurnError, match=r"transfer to 0x48 by bus\.i2c1 is under way"):
+    with pytest.raises(BusHungError, match=r"i2c1 hangs in the transfer to 0x48 by bus\.i2c1"):
+        bus.transfer(ADDRESS, ID)
+
+
+def test_two_lanes_on_one_bus_that_does_not_hang_are_told_so(bus, rig: Rig, executor):
+    rig.world.set("air.fault", "slow 90 ms")
+    executor.start_lane("bus.i2c1", lambda: bus.transfer(ADDRESS, ID))
+    executor.run_for(0.01)
+    with pytest.raises(BusTurnError, match=r"used by two lanes at once: the transfer to 0x48 by"):
         bus.transfer(ADDRESS, ID)
 
 

@@ -18,7 +18,7 @@ LIBRARIES = ("smbus2", "spidev", "serial", "gpiod", "gpiozero")
 def loaded_by(statement: str) -> set[str]:
     """Return the modules that a fresh interpreter has after a statement."""
     code = f"import sys; {statement}; print(' '.join(sys.modules))"
-    done = subprocess.run(  # noqa: S603 - our own interpreter, our own statement
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
     return set(done.stdout.split())

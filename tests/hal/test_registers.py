@@ -117,6 +117,19 @@ def test_a_number_that_does_not_fit_is_refused():
         port.average = 4
 
 
+def test_what_is_encoded_or_inserted_has_to_fit():
+    with pytest.raises(RegisterError, match="found 0x100 for register 0x01, expected 8 bits"):
+        Register(0x01).encode(0x100)
+    with pytest.raises(RegisterError, match="found 4 for bits 1:0, expected 2 bits"):
+        Register(0x01).bits(1, 0).insert(0, 4)
+
+
+def test_a_field_at_the_class_is_its_facts():
+    assert ThermoRegisters.average.mask == 0x60
+    assert ThermoRegisters.data_ready.low == 13
+    assert repr(ThermoRegisters.device_id) == "<device_id at 0x0f, 16 bit ro>"
+
+
 def test_bits_without_a_meaning_are_named():
     port = ThermoMemory()
     port.cells[0x01] = 2 << 10

@@ -209,6 +209,7 @@ def test_a_bool_is_set_as_people_write_it(world: World, word: Any):
         ("3 V", "found voltage"),
         (True, "expected a number"),
         (float("nan"), "found nan"),
+        ("inf", "found inf"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_and_nothing_changes(world, value, words):
@@ -346,6 +347,7 @@ def test_a_csv_file_is_a_course(tmp_path: Path):
         ({"random_walk": {"start": 1, "step": 1, "pull": 2}}, "pull: found 2, expected 0 to 1"),
         ({"csv": "nowhere.csv"}, "cannot read nowhere.csv"),
         (90, "found 90, expected -40 to 85 Cel"),
+        (math.inf, "found inf as value, expected a quantity"),
     ],
 )
 def test_a_script_that_cannot_be_names_its_place(world: World, script: Any, words: str):
@@ -360,6 +362,35 @@ def test_a_csv_row_that_is_no_number_is_named(tmp_path: Path):
     world.load({"air.temperature": {"csv": {"path": "day.csv"}}}, tmp_path)
     with pytest.raises(WorldError, match="row 3: found"):
         temperature(world)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("seconds,value\n", "holds no rows"),
+        ("0,1\n1,inf\n", "row 2: found"),
+        ("1,1\n0,2\n", "order"),
+    ],
+)
+def test_a_csv_that_is_no_course_is_refused(tmp_path: Path, rows: str, words: str):
+    (tmp_path / "day.csv").write_text(rows)
+    world = World(ManualClock())
+    world.load({"air.temperature": {"csv": "day.csv"}}, tmp_path)
+    with pytest.raises(WorldError, match=words):
+        temperature(world)
+
+
+def test_a_constant_may_be_written_out(world: World):
+    world.load({"air.temperature": {"constant": "3 °C"}, "air.present": {"constant": False}}, HERE)
+    assert temperature(world).number() == 3.0
+    assert world.signal("air.present", True).flag() is False
+    assert world.names() == ("air.present", "air.temperature")
+
+
+def test_a_switch_is_not_set_by_a_number_in_a_script(world: World):
+    world.load({"door.closed": {"step": {"points": [[0, 1]]}}}, HERE)
+    with pytest.raises(WorldError, match="found 1, expected a bool"):
+        world.signal("door.closed", False)
 
 
 def test_a_wave_makes_no_sense_of_a_switch(world: World):

@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from leyden.hal.i2c import FIRST_ADDRESS, LAST_ADDRESS
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -53,20 +51,6 @@ def conflicts(claims: Iterable[Claim]) -> tuple[str, ...]:
         for (bus, place), devices in sorted(wanted.items())
         if len(devices) > 1
     )
-
-
-def address_fault(address: int) -> str:
-    """Return what is wrong with an I2C address, or nothing."""
-    if FIRST_ADDRESS <= address <= LAST_ADDRESS:
-        return ""
-    hint = f"; did you mean {address >> 1:#04x}?" if address >> 1 in _ADDRESSES else ""
-    return (
-        f"found I2C address {address:#04x}, expected {FIRST_ADDRESS:#04x} to "
-        f"{LAST_ADDRESS:#04x}{hint}"
-    )
-
-
-_ADDRESSES = range(FIRST_ADDRESS, LAST_ADDRESS + 1)
 
 
 def _lines(options: object) -> list[int]:

@@ -18,7 +18,7 @@ class BusStuckError(BusError):
 
 
 class BusHungError(BusError):
-    """A call has not come back from the operating system and was given up."""
+    """An earlier call has not come back from the operating system; nothing else can pass."""
 
 
 class BusLostError(BusError):

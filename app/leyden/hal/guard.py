@@ -23,6 +23,7 @@ from typing import ClassVar, Final, Generic, Protocol, TypeAlias, TypeVar
 from leyden.hal.errors import (
     AbandonedError,
     BusError,
+    BusHungError,
     BusLostError,
     BusMissingError,
     BusStuckError,
@@ -36,7 +37,7 @@ from leyden.hal.lease import LeasedOutput, LeaseKeeper
 from leyden.hal.load import LoadMeter
 from leyden.hal.spi import RawSpiBus
 from leyden.hal.uart import BITS_PER_BYTE, IDLE_S, RawUart
-from leyden.kernel import NS, Clock, DeadlineError, Value
+from leyden.kernel import NS, Clock, DeadlineError, NoDataError, Value
 
 RETRIES: Final = 2  # of a transfer that was not acknowledged
 
@@ -77,7 +78,6 @@ class _Work:
 
     suspect: str
     thread: threading.Thread
-    since_ns: int
     until_ns: int | None
 
 
@@ -199,18 +199,16 @@ class Guard(Generic[B]):
         self._refuse_late(until, f"before the {suspect}")
         session = self._session or self._open()
         if not session.turn.acquire(blocking=False):
-            raise BusTurnError(
-                f"{self.name} is used by two lanes at once: {self._words_of_work()} is under way "
-                f"and {threading.current_thread().name} wants the {suspect}"
-            )
-        self._work = _Work(suspect, threading.current_thread(), self._clock.monotonic_ns(), until)
+            raise self._taken(suspect)
+        self._work = _Work(suspect, threading.current_thread(), until)
         try:
             result = self._persist(session, suspect, call, until)
         finally:
             session.turn.release()
             if not session.abandoned:
                 self._work = None
-        if not late:
+        if not late and self._is_late(until):
+            self.errors += 1
             self._refuse_late(until, f"when the {suspect} came back")
         return result
 
@@ -226,10 +224,6 @@ class Guard(Generic[B]):
         self.bytes += size
         if speed_hz > 0:
             self._meter.add(bits, speed_hz)
-
-    def opened_raw(self) -> B:
-        """Return the raw bus, opened if need be."""
-        return (self._session or self._open()).raw
 
     def _persist(
         self, session: _Session[B], suspect: str, call: Callable[[B], T], until: int | None
@@ -256,7 +250,7 @@ class Guard(Generic[B]):
         self.transfers += 1
         try:
             result = call(session.raw)
-        except BusError as error:
+        except NoDataError as error:
             self._refuse_given_up(session, error)
             self.errors += 1
             self._note(session, error)
@@ -275,7 +269,7 @@ class Guard(Generic[B]):
         self._state, self._suspect, self._rung = "ok", "", 0
         return result
 
-    def _note(self, session: _Session[B], error: BusError) -> None:
+    def _note(self, session: _Session[B], error: NoDataError) -> None:
         if isinstance(error, NoAnswerError):
             self._state, self._suspect = "ok", ""  # silence at one address: the bus itself moves
         elif isinstance(error, (BusLostError, BusMissingError, PermissionBusError)):
@@ -320,7 +314,7 @@ class Guard(Generic[B]):
                 self._outcasts.add(thread)
         self._holder, self._holder_thread, self._until_ns = "", None, None
 
-    def _refuse_given_up(self, session: _Session[B], error: BusError | None) -> None:
+    def _refuse_given_up(self, session: _Session[B], error: NoDataError | None) -> None:
         if not session.abandoned:
             return
         if self.reopens:
@@ -339,9 +333,15 @@ class Guard(Generic[B]):
         work = self._work
         return work is not None and self._is_late(work.until_ns)
 
-    def _words_of_work(self) -> str:
-        work = self._work
-        return f"the {work.suspect} by {work.thread.name}" if work else "another transfer"
+    def _taken(self, suspect: str) -> BusError:
+        work, caller = self._work, threading.current_thread().name
+        under_way = f"the {work.suspect} by {work.thread.name}" if work else "another transfer"
+        if self._overdue():
+            return BusHungError(f"{self.name} hangs in {under_way}; {caller} has to wait")
+        return BusTurnError(
+            f"{self.name} is used by two lanes at once: {under_way} is not over "
+            f"and {caller} wants the {suspect}"
+        )
 
 
 def _nothing(_: str) -> None:

@@ -73,11 +73,8 @@ def check_messages(address: int, messages: Sequence[Message]) -> None:
     Raises:
         MessageError: says what is wrong with it.
     """
-    if not FIRST_ADDRESS <= address <= LAST_ADDRESS:
-        raise MessageError(
-            f"found I2C address {address:#04x}, expected {FIRST_ADDRESS:#04x} to "
-            f"{LAST_ADDRESS:#04x}; the datasheet may give it shifted left by one"
-        )
+    if fault := address_fault(address):
+        raise MessageError(fault)
     if not messages:
         raise MessageError(f"found no messages for {address:#04x}, expected at least one")
     for message in messages:
@@ -85,6 +82,19 @@ def check_messages(address: int, messages: Sequence[Message]) -> None:
             raise MessageError(
                 f"found a read of {message.length} bytes from {address:#04x}, expected 1 or more"
             )
+
+
+def address_fault(address: int) -> str:
+    """Return what is wrong with an I2C address, in words, or nothing."""
+    possible = range(FIRST_ADDRESS, LAST_ADDRESS + 1)
+    if address in possible:
+        return ""
+    # Some datasheets print the address shifted left by one, with the read bit below it.
+    hint = f"; did you mean {address >> 1:#04x}?" if address >> 1 in possible else ""
+    return (
+        f"found I2C address {address:#04x}, expected {FIRST_ADDRESS:#04x} to "
+        f"{LAST_ADDRESS:#04x}{hint}"
+    )
 
 
 def bits_of(messages: Sequence[Message]) -> int:

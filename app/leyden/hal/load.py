@@ -26,18 +26,15 @@ class LoadMeter:
         """Count a transfer of so many bits at this clock."""
         second = self._clock.monotonic_ns() // NS
         if not self._seconds or self._seconds[-1][0] != second:
-            self._forget(second)
+            while self._seconds and self._seconds[0][0] <= second - WINDOW_S:
+                self._seconds.popleft()
             self._seconds.append([second, 0])
         self._seconds[-1][1] += bits * NS // speed_hz
 
     def load(self) -> float:
         """Return the share of the window in which the wire was busy; 0 to 1 and more."""
         now = self._clock.monotonic_ns()
-        self._forget(now // NS)
-        busy = sum(ns for _, ns in tuple(self._seconds))
-        begin = max(self._began_ns, (now // NS - WINDOW_S + 1) * NS)  # of the oldest second kept
-        return busy / max(NS, now - begin)
-
-    def _forget(self, second: int) -> None:
-        while self._seconds and self._seconds[0][0] <= second - WINDOW_S:
-            self._seconds.popleft()
+        oldest = now // NS - WINDOW_S + 1
+        # Only read here: whoever asks is in another lane than the bus.
+        busy = sum(ns for second, ns in tuple(self._seconds) if second >= oldest)
+        return busy / max(NS, now - max(self._began_ns, oldest * NS))

@@ -1,7 +1,7 @@
 """A gpiozero pin factory on Leyden's GPIO lines, so that `LED`, `Button` and friends work on them.
 
     factory = LeydenFactory(rig.gpio("gpio"), executor)
-    led = LED(17, pin_factory=factory)
+    led = LED(17, pin_factory=factory)      # or once for all: gpiozero.Device.pin_factory = factory
 
 The lines may be real or modelled. Outputs are held on leases like any other: while the factory
 lives it renews them, and when it is closed, or its lane ends, every line goes to its safe value.

@@ -130,7 +130,10 @@ class MockGpioChip:
 
 @dataclass(frozen=True, slots=True)
 class _Connection:
-    """A model on its lines, as faults let it be seen."""
+    """A model on its lines, as faults let it be seen.
+
+    A level has no transfers: how often or how long a fault strikes does not matter here.
+    """
 
     chip: LineChip
     wire: Wire

@@ -359,7 +359,7 @@ def _permitted(source: Source, value: Scalar) -> Scalar:
         low, high, number = source.minimum, source.maximum, float(value)
         below = low is not None and number < low
         above = high is not None and number > high
-        if below or above or math.isnan(number):
+        if below or above or not math.isfinite(number):
             raise WorldError(
                 f"{source.name}: found {number:g}, expected {low} to {high} {source.unit}"
             )
