@@ -1,0 +1,44 @@
+// Requests to the panel's own API, with errors as sentences.
+
+/** What a request came to when it did not come to an answer. */
+export class RequestError extends Error {
+  /** @param {string} message in words  @param {number} status HTTP status, 0 when nothing answered */
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** GETs `/api/v1/<path>` with `query` and returns the JSON answer. */
+export async function get(path, query = {}, signal = undefined) {
+  const url = new URL(`/api/v1/${path}`, location.origin);
+  for (const [name, value] of Object.entries(query)) {
+    for (const each of [value].flat()) url.searchParams.append(name, each);
+  }
+  const response = await ask(url, signal);
+  if (response.status === 401) signIn();
+  if (!response.ok) throw new RequestError(await refusal(response), response.status);
+  return response.json();
+}
+
+/** Leaves for the sign-in page, which comes back to where we are. */
+export function signIn() {
+  location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+}
+
+async function ask(url, signal) {
+  try {
+    return await fetch(url, { headers: { Accept: "application/json" }, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new RequestError("the panel does not answer", 0);
+  }
+}
+
+async function refusal(response) {
+  try {
+    return (await response.json()).error.message;
+  } catch {
+    return `the panel answered ${response.status}`;
+  }
+}

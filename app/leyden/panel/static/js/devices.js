@@ -1,0 +1,152 @@
+// The devices page: what is attached, how it does, and the buses it hangs on.
+
+import { html, useEffect, useState } from "./html.js";
+import { get } from "./api.js";
+import { duration, number } from "./format.js";
+import { Mark } from "./marks.js";
+import { Empty, Failure, Heading, Waiting } from "./pages.js";
+import { channelPath } from "./router.js";
+import { channel } from "./store.js";
+import { state as stateWord } from "./words.js";
+
+const EVERY_MS = 2_000;
+const STATE_MARKS = { absent: "bad", starting: "uncertain", online: "good", degraded: "uncertain", offline: "bad", failed: "bad" };
+const BUS_MARKS = { ok: "good", hung: "bad", stuck: "bad", closed: "bad" };
+
+/** The page at `/devices`. */
+export function Devices() {
+  const { answer, failure } = usePolled("devices");
+  if (!answer && failure) {
+    return html`<${Heading}>Devices<//><${Failure} title="The devices could not be read: ${failure}.">This page tries again every two seconds.<//>`;
+  }
+  if (!answer) return html`<${Heading}>Devices<//><${Waiting}>Reading the devices…<//>`;
+  const { devices, buses = [] } = answer;
+  return html`<${Heading}>Devices<//>
+    ${failure && html`<p class="message" role="alert">These are the last figures: ${failure}.</p>`}
+    ${!devices.length && html`<${NoDevices} />`}
+    <ul class="devices">${devices.map((each) => html`<${Device} key=${each.id} device=${each} />`)}</ul>
+    ${buses.length > 0 &&
+    html`<section class="buses" aria-labelledby="buses"><h2 id="buses">Buses</h2>
+      <ul class="devices">${buses.map((each) => html`<${Bus} key=${each.name} bus=${each} />`)}</ul>
+    </section>`}`;
+}
+
+/** Asks `path` again and again while somebody looks; keeps the last answer when one fails. */
+function usePolled(path) {
+  const [found, setFound] = useState({ answer: null, failure: "" });
+  useEffect(() => {
+    const abort = new AbortController();
+    const ask = () =>
+      document.hidden ||
+      get(path, {}, abort.signal).then(
+        (answer) => setFound({ answer, failure: "" }),
+        (error) => error.name !== "AbortError" && setFound(({ answer }) => ({ answer, failure: error.message })),
+      );
+    ask();
+    const timer = setInterval(ask, EVERY_MS);
+    return () => {
+      clearInterval(timer);
+      abort.abort();
+    };
+  }, [path]);
+  return found;
+}
+
+function NoDevices() {
+  return html`<${Empty}>
+    <p>No device is configured. <code>leyden probe</code> lists what answers on the buses; each device gets a table <code>[device.name]</code> in the configuration.</p>
+  <//>`;
+}
+
+function Device({ device }) {
+  const mark = STATE_MARKS[device.state] ?? "uncertain";
+  return html`<li class="device is-${mark}">
+    <div class="device-name">
+      <h2>${device.label || device.id}</h2>
+      <p class="device-state"><${Mark} of=${mark} /> ${stateWord(device.state)}${known(device.since_s) && ` for ${duration(device.since_s)}`}</p>
+      <p class="soft">${device.driver}${device.compatible && device.compatible !== device.driver ? ` (${device.compatible})` : ""}${place(device)}</p>
+    </div>
+    <div class="device-facts">
+      ${device.error && html`<p class="device-error"><${Mark} of=${mark === "good" ? "uncertain" : mark} /> ${lastError(device)}</p>`}
+      <dl class="facts-list">
+        <${Fact} term="Witness" wide>${witness(device.witness)}<//>
+        <${Fact} term="Period">${known(device.period_s) && seconds(device.period_s)}<//>
+        <${Fact} term="Lateness p99">${known(device.lateness_p99_ms) && `${number(device.lateness_p99_ms, device.lateness_p99_ms < 10 ? 1 : 0)} ms`}<//>
+        <${Fact} term="Reads">${counted(device.reads)}<//>
+        <${Fact} term="Errors">${counted(device.errors)}<//>
+        <${Fact} term="Retries">${counted(device.retries)}<//>
+        <${Fact} term="Overruns">${counted(device.overruns)}<//>
+        <${Fact} term="Resets seen">${counted(device.resets)}<//>
+      </dl>
+      <${Channels} keys=${device.channels ?? []} />
+    </div>
+  </li>`;
+}
+
+function Channels({ keys }) {
+  const watched = keys.filter((key) => channel(key));
+  if (!watched.length) return null;
+  return html`<ul class="device-channels" aria-label="Channels">
+    ${watched.map((key) => html`<li><a href=${channelPath(key)}><${Mark} of=${channel(key).view.value.mark} />${channel(key).label.split(" · ").slice(1).join(" · ") || channel(key).label}</a></li>`)}
+  </ul>`;
+}
+
+function Bus({ bus }) {
+  const mark = BUS_MARKS[bus.state] ?? "uncertain";
+  return html`<li class="device is-${mark}">
+    <div class="device-name">
+      <h3>${bus.name}</h3>
+      <p class="device-state"><${Mark} of=${mark} /> ${stateWord(bus.state)}${bus.suspect ? `; suspect ${suspect(bus.suspect)}` : ""}</p>
+      <p class="soft">${[bus.kind, bus.path].filter(Boolean).join(", ")}</p>
+    </div>
+    <div class="device-facts bus-facts">
+      <${Load} share=${bus.load} name=${bus.name} />
+      <dl class="facts-list">
+        <${Fact} term="Transfers">${counted(bus.transfers)}<//>
+        <${Fact} term="Errors">${counted(bus.errors)}<//>
+      </dl>
+    </div>
+  </li>`;
+}
+
+/** Share of the time that the wires are in use. */
+function Load({ share, name }) {
+  if (!known(share)) return null;
+  const percent = 100 * share;
+  const text = `${number(percent, percent < 10 ? 1 : 0)} %`;
+  return html`<div class="load">
+    <span class="load-term">Load</span>
+    <meter class="for-readers" min="0" max="100" value=${percent} aria-label="Load of ${name}">${text}</meter>
+    <svg class="load-bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+      <rect class="load-room" width="100" height="8" /><rect class="load-used" width=${Math.min(100, percent)} height="8" />
+    </svg>
+    <span class="load-share">${text}</span>
+  </div>`;
+}
+
+function Fact({ term, wide = false, children }) {
+  return html`<div class=${wide ? "is-wide" : ""}><dt>${term}</dt><dd>${children || "–"}</dd></div>`;
+}
+
+const known = (value) => value !== null && value !== undefined;
+const counted = (value) => known(value) && number(value);
+const seconds = (s) => (s < 1 ? `${number(s * 1000)} ms` : `${number(s, s % 1 ? 1 : 0)} s`);
+const suspect = (address) => (typeof address === "number" ? `0x${address.toString(16).padStart(2, "0")}` : address);
+
+function place({ bus, address }) {
+  const at = known(address) && address !== "" ? ` at ${suspect(address)}` : "";
+  return bus ? ` on ${bus}${at}` : "";
+}
+
+function lastError({ error, state }) {
+  const ago = known(error.age_s) ? ` (${duration(error.age_s)} ago)` : "";
+  const text = error.detail || stateWord(error.reason);
+  return state === "online" ? `Last error: ${text}${ago}` : `${text}${ago}`;
+}
+
+function witness(told) {
+  if (!told) return "";
+  const age = known(told.age_s) ? `, ${duration(told.age_s)} ago` : "";
+  const result = told.result === true ? "right" : told.result === false ? "wrong" : told.result;
+  return `${told.what}: ${result}${age}`;
+}

@@ -1,0 +1,153 @@
+// The events page: the stream as it comes, filtered, followed, and read back as far as it is kept.
+
+import { html, useEffect, useMemo, useReducer, useRef, useState } from "./html.js";
+import { get } from "./api.js";
+import { count } from "./format.js";
+import { EventRow, GapRow, isSystem, SYSTEM } from "./happenings.js";
+import { Heading } from "./pages.js";
+import { head, onEvents } from "./store.js";
+
+const KEPT = 500; // rows that follow mode keeps
+const PAGE = 100; // rows that one reading back brings
+const SPANS = 8; // times that the stretch read back is doubled before asking the reader again
+const FIRST_SPAN = 500; // sequence numbers
+
+/** The page at `/events`. */
+export function Events() {
+  const [text, setText] = useState("");
+  const [readings, setReadings] = useState(false);
+  const [following, setFollowing] = useState(true);
+  const [, redraw] = useReducer((n) => n + 1, 0);
+  const log = useMemo(() => new Log(readings), [readings]);
+  const held = useRef(0);
+  const held_at = following ? 0 : held.current;
+
+  useEffect(() => {
+    const stop = onEvents((events, gaps) => log.take(events, gaps) && redraw());
+    log.older(head.peek()).then(redraw, redraw);
+    return stop;
+  }, [log]);
+  useEffect(() => {
+    held.current = following ? 0 : log.newest;
+  }, [following]);
+
+  const rows = log.rows.filter((row) => matches(row, text));
+  const shown = held_at ? rows.filter((row) => last(row) <= held_at) : rows;
+  const waiting = rows.length - shown.length;
+  const older = () => {
+    setFollowing(false);
+    log.older().then(redraw, redraw);
+    redraw();
+  };
+  return html`<section class="events">
+    <${Heading}>Events<//>
+    <form class="filter" role="search" onSubmit=${(submit) => submit.preventDefault()}>
+      <label class="field">
+        <span>Route or text</span>
+        <input type="search" value=${text} onInput=${(input) => setText(input.target.value)} autocomplete="off" spellcheck=${false} />
+      </label>
+      <label class="check"><input type="checkbox" checked=${readings} onChange=${(change) => setReadings(change.target.checked)} /> With readings</label>
+      <button type="button" aria-pressed=${following} onClick=${() => setFollowing(!following)}>Follow</button>
+      <p class="filter-state" role="status">${waiting > 0 ? `${count(waiting, "newer event")}` : following ? "newest first" : "held"}</p>
+    </form>
+    <ol class="event-list">
+      ${shown.map((row) => (row.first ? html`<${GapRow} key=${`gap-${row.first}`} gap=${row} />` : html`<${EventRow} key=${row.n} event=${row} />`))}
+    </ol>
+    <${End} log=${log} shown=${shown.length} text=${text} older=${older} />
+  </section>`;
+}
+
+function End({ log, shown, text, older }) {
+  const message = log.failure
+    ? `Older events could not be read: ${log.failure}.`
+    : log.ended
+      ? "That is where the log begins."
+      : "";
+  return html`<div class="list-end">
+    ${!shown && !log.busy && html`<p class="message">${text ? `No event loaded so far has "${text}" in it.` : "Nothing has happened yet."}</p>`}
+    ${message && html`<p class="soft">${message}</p>`}
+    ${!log.ended && html`<button disabled=${log.busy} onClick=${older}>${log.busy ? "Reading…" : "Load older"}</button>`}
+  </div>`;
+}
+
+const last = (row) => row.last ?? row.n;
+
+function matches(row, text) {
+  if (!text) return true;
+  if (row.first) return false;
+  const wanted = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const told = `${row.route} ${JSON.stringify(row.value ?? "")} ${row.quality ?? ""} ${row.reason ?? ""} ${row.detail ?? ""} ${row.source ?? ""} ${row.n}`.toLowerCase();
+  return wanted.every((word) => told.includes(word));
+}
+
+/** Events and gaps, newest first: what comes is added before, what is read back behind. */
+export class Log {
+  rows = [];
+  busy = false;
+  ended = false;
+  failure = "";
+  #oldest = null; // everything above this number has been read
+  #readBack = 0; // rows that reading back brought: they stay
+
+  constructor(readings) {
+    this.readings = readings;
+  }
+
+  /** Highest number in the list. */
+  get newest() {
+    return this.rows.length ? last(this.rows[0]) : 0;
+  }
+
+  /** Takes what has just arrived; says whether the list changed. */
+  take(events, gaps) {
+    const fresh = [...gaps, ...events.filter((event) => this.#wants(event))];
+    if (!fresh.length) return false;
+    fresh.sort((a, b) => last(b) - last(a));
+    this.rows = [...fresh, ...this.rows].slice(0, KEPT + this.#readBack);
+    return true;
+  }
+
+  /** Reads back until a page is full; a filter may need longer stretches to find as much. */
+  async older(from = this.#oldest) {
+    if (this.busy || this.ended || from === null) return;
+    this.busy = true;
+    this.failure = "";
+    this.#oldest ??= from;
+    try {
+      let [found, span] = [0, FIRST_SPAN];
+      for (let i = 0; i < SPANS && found < PAGE && !this.ended; i++, span *= 2) found += await this.#stretch(span);
+    } catch (error) {
+      this.failure = error.message;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  async #stretch(span) {
+    const [to, after] = [this.#oldest, Math.max(0, this.#oldest - span)];
+    const found = await this.#between(after, to);
+    const known = new Set(this.rows.map((row) => row.first ?? row.n));
+    const fresh = found.filter((row) => !known.has(row.first ?? row.n)).sort((a, b) => last(b) - last(a));
+    this.rows = [...this.rows, ...fresh];
+    this.#readBack += fresh.length;
+    this.#oldest = after;
+    this.ended = after === 0;
+    return fresh.length;
+  }
+
+  async #between(after, to) {
+    const found = [];
+    const filter = this.readings ? {} : { route: SYSTEM };
+    for (let next = after; next < to; ) {
+      const page = await get("events", { after: next, limit: 1_000, ...filter });
+      found.push(...page.events, ...page.gaps);
+      if (!(page.next > next)) break;
+      next = page.next;
+    }
+    return found.filter((row) => last(row) <= to && last(row) > after);
+  }
+
+  #wants(event) {
+    return this.readings || isSystem(event);
+  }
+}

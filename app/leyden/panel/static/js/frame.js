@@ -1,0 +1,122 @@
+// The frame round every page: name, ways, the state of all channels and of the connection.
+
+import { html } from "./html.js";
+import { duration, exact, moment, number, timeOfDay } from "./format.js";
+import { now } from "./clock.js";
+import { Capacitor, Mark } from "./marks.js";
+import { page } from "./router.js";
+import { appliance, channels, clock, contact, head, notice, phase, second } from "./store.js";
+import { health } from "./words.js";
+
+const WAYS = [
+  ["/", "Overview", "overview"],
+  ["/devices", "Devices", "devices"],
+  ["/events", "Events", "events"],
+];
+
+/** The first line: the mark, the appliance's name, the ways. */
+export function Header() {
+  return html`<header class="header">
+    <a class="brand" href="/"><${Capacitor} /><span>leyden</span></a>
+    <span class="appliance">${appliance.value.name}</span>
+    <nav aria-label="Pages">
+      ${WAYS.map(
+        ([href, label, name]) => html`<a href=${href} aria-current=${page.value.name === name ? "page" : null}>${label}</a>`,
+      )}
+    </nav>
+  </header>`;
+}
+
+/** The second line: one sentence about what is shown, and whether it is current. */
+export function Status() {
+  if (phase.value !== "ready") return html`<div class="status"><p role="status">Connecting</p></div>`;
+  const { state, heardAt } = contact.value;
+  if (state !== "live" && state !== "connecting") return html`<${Lost} state=${state} heardAt=${heardAt} />`;
+  const worst = worstMark();
+  const sentence = channels.value.length ? health(channels.value) : "No channels";
+  return html`<div class="status is-${worst}">
+    <p role="status">
+      ${worst !== "good" && html`<${Mark} of=${worst} />`}
+      <span>${worst === "good" ? sentence : `${sentence}:`}</span>
+      <${Wrong} />
+    </p>
+    <${ClockState} />
+    <p class="contact">${state === "live" ? "live" : "connecting"}${" "}<${Now} /></p>
+  </div>`;
+}
+
+function worstMark() {
+  const marks = channels.value.map(({ view }) => view.value.mark);
+  return ["bad", "stale", "uncertain"].find((mark) => marks.includes(mark)) ?? "good";
+}
+
+/** The channels that are not good, worst first. */
+function Wrong() {
+  const wrong = channels.value.filter(({ view }) => view.value.mark !== "good");
+  const worst = (a, b) => (b.view.value.mark === "bad") - (a.view.value.mark === "bad");
+  return html`<span class="wrong">${wrong.sort(worst).map(({ label }) => label).join(", ")}</span>`;
+}
+
+function Now() {
+  const wall = second.value && clock.wall();
+  return wall ? html`<time title=${exact(wall)}>${timeOfDay(wall)}</time>` : null;
+}
+
+/** Said for a while after contact came back: what was caught up. */
+export function Notice() {
+  return html`<p class="notice" role="status">${notice}</p>`;
+}
+
+const CLOCKS = {
+  synced: ["clock synced", true],
+  stepped: ["clock was set, not synced yet", false],
+  unsynced: ["clock not synced", false],
+};
+
+function ClockState() {
+  const code = appliance.value.clockState;
+  if (!code) return null;
+  const [words, good] = CLOCKS[code] ?? [`clock ${code.replaceAll("_", " ")}`, false];
+  return html`<p class="clock-state ${good ? "" : "is-uncertain"}">
+    ${!good && html`<${Mark} of="uncertain" />`}${words}
+  </p>`;
+}
+
+const LOST = {
+  silent: "No contact with the panel",
+  cut_off: "The panel has no contact with the runtime",
+  full: "The panel is full",
+};
+
+/** Instead of the second line while nothing arrives: since when, and what that means. */
+function Lost({ state, heardAt }) {
+  const wall = heardAt !== null && clock.wall(heardAt);
+  const since = wall ? ` since ${moment(wall, clock.wall())}` : "";
+  return html`<div class="status is-cut">
+    <p role="status">
+      <${Mark} of="bad" /><span>${LOST[state] ?? LOST.silent}${since}.</span>
+      <span class="wrong">Values are the last that arrived.</span>
+    </p>
+    <p class="contact" title=${wall ? exact(wall) : ""}><${Away} heardAt=${heardAt} /></p>
+  </div>`;
+}
+
+function Away({ heardAt }) {
+  if (second.value === null || heardAt === null) return null;
+  return html`${duration(Math.max(0, now() - heardAt))}`;
+}
+
+/** The last line: where these numbers come from. */
+export function Footer() {
+  const { version, boot, role } = appliance.value;
+  const ready = phase.value === "ready";
+  return html`<footer class="footer">
+    <p>
+      ${version && html`<span>leyden ${version}</span>`}
+      ${boot !== null && html`<span>boot ${boot}</span>`}
+      ${ready && html`<span>event ${number(head.value)}</span>`}
+      ${role && html`<span>${role}</span>`}
+    </p>
+    <form method="post" action="/sign-out"><button>Sign out</button></form>
+  </footer>`;
+}

@@ -1,0 +1,68 @@
+// The panel: one document that shows an appliance's channels, devices and events as they are now.
+
+import { html, render, useEffect } from "./html.js";
+import { ChannelPage } from "./channel-page.js";
+import { Devices } from "./devices.js";
+import { Events } from "./events.js";
+import { Footer, Header, Notice, Status } from "./frame.js";
+import { Hatching } from "./marks.js";
+import { Overview } from "./overview.js";
+import { Failure, Heading, NotFound, Waiting } from "./pages.js";
+import { follow, page } from "./router.js";
+import { appliance, channel, channels, contact, phase, start } from "./store.js";
+
+function Panel() {
+  const cut = phase.value === "ready" && contact.value.state !== "live" && contact.value.state !== "connecting";
+  return html`<div class="panel ${cut ? "is-cut" : ""}">
+    <${Hatching} />
+    <a class="skip" href="#main">Skip to the values</a>
+    <${Header} />
+    <${Status} />
+    <main id="main"><${Page} /></main>
+    <${Footer} />
+    <${Notice} />
+    <${Title} />
+  </div>`;
+}
+
+function Page() {
+  const { name, argument } = page.value;
+  if (name === "not-found") return html`<${NotFound} path=${argument} />`;
+  if (contact.value.state === "full") return html`<${Full} />`;
+  if (phase.value === "loading") return html`<${Waiting}>Reading the channels…<//>`;
+  if (phase.value !== "ready") return html`<${Unreachable} error=${phase.value} />`;
+  const pages = { overview: Overview, channel: ChannelPage, devices: Devices, events: Events };
+  return html`<${pages[name]} key=${argument} name=${argument} />`;
+}
+
+function Full() {
+  return html`<${Heading}>The panel is full<//>
+    <${Failure} title="As many people as it can serve are looking at it already.">
+      Nothing is wrong with the appliance. This page tries again by itself every few seconds; closing
+      a panel that nobody looks at makes room.
+    <//>`;
+}
+
+function Unreachable({ error }) {
+  return html`<${Heading}>No values to show<//>
+    <${Failure} title="The appliance could not be read: ${error.message}.">
+      This page tries again every two seconds.
+    <//>`;
+}
+
+/** Keeps the document's title: what is wrong first, since a tab shows only its beginning. */
+function Title() {
+  const bad = channels.value.filter(({ view }) => view.value.mark === "bad").length;
+  const { name, argument } = page.value;
+  const titles = { overview: "", devices: "Devices", events: "Events", "not-found": "Nothing here" };
+  const own = name === "channel" ? (channel(argument)?.label ?? argument) : titles[name];
+  const title = [bad ? `${bad} bad` : "", own, appliance.value.name, "leyden"].filter(Boolean).join(" · ");
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
+  return null;
+}
+
+follow();
+render(html`<${Panel} />`, document.getElementById("panel"));
+start();

@@ -1,0 +1,246 @@
+"""A scripted plant, the real link, the real panel process and a real browser, put together."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from panel.browser.scripted import Plant
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
+
+from leyden.kernel import Role
+from leyden.link.server import LinkServer
+from leyden.panel.auth import new_token, sign_in_path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+SCREENSHOTS = ROOT / "build" / "screenshots"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PHONE = (390, 844)
+DESK = (1440, 900)
+
+Scheme = Literal["light", "dark"]
+
+
+def find_chromium() -> str | None:
+    """Return the path of a Chromium on this machine, if there is one."""
+    named = os.environ.get("LEYDEN_CHROMIUM")
+    return named or next(filter(None, map(shutil.which, CHROMIUM)), None)
+
+
+def launch(playwright: Playwright, chromium: str) -> Browser:
+    """Start Chromium with one typeface for all, so that screenshots agree between machines."""
+    environ = {**os.environ, "FONTCONFIG_FILE": str(HERE / "fonts.conf")}
+    return playwright.chromium.launch(executable_path=chromium, args=list(FLAGS), env=environ)
+
+
+class House:
+    """One plant with its link and its panel; `close` ends all three."""
+
+    def __init__(self, plant: Plant) -> None:
+        self.plant = plant
+        self.folder = Path(tempfile.mkdtemp(prefix="leyden-house-"))
+        self.auth = self.folder / "auth"
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._link: LinkServer | None = None
+        self._panel: subprocess.Popen[bytes] | None = None
+        self.start_link()
+        self.start_panel()
+
+    def start_link(self) -> None:
+        """Let the runtime answer."""
+        self._link = LinkServer(self.folder / "leyden.sock", self.plant)
+        self._link.start()
+
+    def stop_link(self) -> None:
+        """Let the runtime be gone: its socket too."""
+        if self._link is not None:
+            self._link.stop()
+            self._link = None
+
+    def start_panel(self) -> None:
+        """Start the panel's process and wait until it answers."""
+        environ = {
+            **os.environ,
+            "LEYDEN_SOCKET": str(self.folder / "leyden.sock"),
+            "LEYDEN_AUTH": str(self.auth),
+            "LEYDEN_HOST": "127.0.0.1",
+            "LEYDEN_PORT": str(self.port),
+        }
+        self._panel = subprocess.Popen(
+            [sys.executable, "-m", "leyden.panel.server"], env=environ, start_new_session=True
+        )
+        wait_until(self._answers, "the panel to answer")
+
+    def kill_panel(self) -> None:
+        """Kill the panel's process and its worker, as a crash would."""
+        self._signal(signal.SIGKILL)
+        if self._panel is not None:
+            self._panel.wait(5.0)
+            self._panel = None
+
+    def freeze_panel(self) -> None:
+        """Let the panel hang: its connections stay open and silent."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw_panel(self) -> None:
+        """Let the panel go on."""
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self.thaw_panel()
+        self.kill_panel()
+        self.plant.stop()
+        self.stop_link()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def sign_in_link(self) -> str:
+        """Return a fresh one-time link, as the terminal prints it."""
+        token = new_token(self.auth, Role.OPERATOR, name="browser test", one_time=True)
+        return self.url + sign_in_path(token)
+
+    def token(self) -> str:
+        """Return a token that a person may paste."""
+        return new_token(self.auth, Role.VIEWER, name="browser test")
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._panel is not None:
+            os.killpg(self._panel.pid, number)
+
+    def _answers(self) -> bool:
+        assert self._panel is not None
+        assert self._panel.poll() is None, "the panel ended instead of serving"
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@dataclass
+class Complaints:
+    """What a browser found wrong with a page, and what it asked for elsewhere."""
+
+    house: House
+    problems: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    offline: bool = False  # a request that fails is expected then
+
+    def watch(self, page: Page) -> None:
+        page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        page.on("console", self._heard)
+        page.on("request", self._asked)
+
+    def _heard(self, message: Any) -> None:
+        if message.type in {"error", "warning"} and not self.offline:
+            self.problems.append(f"{message.type}: {message.text}")
+
+    def _asked(self, request: Request) -> None:
+        at = urlsplit(request.url)
+        if at.scheme not in {"data", "blob"} and at.port != self.house.port:
+            self.foreign.append(request.url)
+
+
+class Visitor:
+    """A signed-in browser window that remembers every complaint."""
+
+    def __init__(
+        self,
+        browser: Browser,
+        house: House,
+        size: tuple[int, int] = DESK,
+        scheme: Scheme = "light",
+        **options: Any,
+    ) -> None:
+        self.house = house
+        self.complaints = Complaints(house)
+        self.context: BrowserContext = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,
+            timezone_id="UTC",
+            **options,
+        )
+        self.page = self.tab()
+
+    def tab(self) -> Page:
+        """Open another tab."""
+        page = self.context.new_page()
+        page.set_default_timeout(15_000)
+        self.complaints.watch(page)
+        return page
+
+    def sign_in(self) -> Visitor:
+        """Follow a one-time link."""
+        self.page.goto(self.house.sign_in_link())
+        self.page.wait_for_url(f"{self.house.url}/")
+        return self
+
+    def open(self, path: str, page: Page | None = None) -> Page:
+        """Load a page and wait until it is live."""
+        page = page or self.page
+        page.goto(self.house.url + path)
+        self.live(page)
+        return page
+
+    def live(self, page: Page | None = None) -> None:
+        """Wait until the page says that it is live."""
+        (page or self.page).locator(".contact", has_text="live").wait_for()
+
+    def close(self) -> None:
+        self.context.close()
+
+
+def module(page: Page, name: str) -> str:
+    """Return the address of one of the panel's own modules, as the page loads it."""
+    main = page.locator("script[type=module]").get_attribute("src")
+    assert main is not None
+    return main.replace("main.js", name)
+
+
+def wait_until(
+    condition: Callable[[], bool], what: str, timeout_s: float = 15.0, page: Page | None = None
+) -> None:
+    """Ask `condition` until it holds; a page given goes on meanwhile."""
+    due = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < due, f"waited {timeout_s} s for {what}"
+        if page is not None:
+            page.wait_for_timeout(50)
+        else:
+            time.sleep(0.05)
+
+
+def shoot(page: Page, name: str) -> Path:
+    """Save a picture of the whole page."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    path = SCREENSHOTS / f"{name}.png"
+    page.screenshot(path=path, full_page=True, animations="disabled")
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
