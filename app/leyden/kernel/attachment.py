@@ -434,6 +434,7 @@ class Attachment:
                 normal=(place.normal or {}).get(channel.name) or channel.normal,
             )
             keys.append(self._events.declare(route, info).key)
+        self._events.declare_scan(tuple(keys), self._source)
         return tuple(keys)
 
     def _enter(self, state: DeviceState) -> None:

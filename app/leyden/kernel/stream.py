@@ -92,6 +92,7 @@ class EventStream:
         self._bound = self.store.reserve()
         self._nodes: dict[str, _Node] = {}
         self._tables: dict[tuple[str, ...], tuple[_Node, ...]] = {}
+        self._scans: dict[tuple[tuple[str, ...], str], None] = {}
         self._subscriptions: tuple[Subscription, ...] = ()
         self._pending: deque[tuple[Event, _Targets]] = deque()
         self._busy = False
@@ -140,6 +141,19 @@ class EventStream:
             if info is not None:
                 node.info = info
             return known
+
+    def declare_scan(self, routes: tuple[str, ...], source: str) -> None:
+        """Announce that `source` publishes these routes together, so that a log can say so first.
+
+        Raises:
+            RouteError: a route is not declared.
+        """
+        self._table(routes)
+        self._scans[routes, source] = None
+
+    def scans(self) -> tuple[tuple[tuple[str, ...], str], ...]:
+        """Return the announced scans, as (routes, source), in order of announcement."""
+        return tuple(self._scans)
 
     def route(self, key: str) -> RouteInfo | None:
         """Return what is known of a route, or None."""
