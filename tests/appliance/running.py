@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,6 +68,11 @@ def alive(pid: int) -> bool:
     return state not in "ZX"
 
 
+def gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    return not alive(pid)
+
+
 class Running:
     """One `leyden run` with its children, its address and a token."""
 
@@ -98,7 +104,7 @@ class Running:
         for name in ("runtime", "panel"):
             pid = self.pid(name)
             if pid:
-                eventually(lambda pid=pid: not alive(pid), 15, f"{name} to end with its supervisor")
+                eventually(partial(gone, pid), 15, f"{name} to end with its supervisor")
 
     def pid(self, name: str) -> int:
         """Return the number that a process left, 0 if it has not."""

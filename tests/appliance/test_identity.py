@@ -20,7 +20,7 @@ from leyden.appliance.identity import (
     discover,
     read_serial,
 )
-from leyden.kernel import ManualClock, Runtime, SimulatedExecutor, WallState, freeze
+from leyden.kernel import Event, ManualClock, Runtime, SimulatedExecutor, WallState, freeze
 
 TREES = Path(__file__).parents[1] / "drivers/trees"
 DT, SOC, CPUINFO = (
@@ -57,7 +57,7 @@ def test_a_raspberry_pi_is_known_by_the_serial_in_its_device_tree() -> None:
 def test_the_id_is_the_one_that_openssl_computes() -> None:
     openssl = shutil.which("openssl")
     assert openssl is not None, "openssl belongs to every machine that runs these tests"
-    digest = subprocess.run(  # noqa: S603 - a fixed command
+    digest = subprocess.run(
         [openssl, "dgst", "-r", "-sha256", "-hmac", "leyden device id v1"],
         input=PI4.encode(),
         capture_output=True,
@@ -297,7 +297,7 @@ def test_an_identity_is_a_payload_that_nobody_can_change() -> None:
 
     assert freeze(identity) is identity
     with pytest.raises(AttributeError):
-        identity.hostname = "x"  # type: ignore[misc]  # frozen is what is tested
+        identity.hostname = "x"  # frozen is what is tested
 
 
 def test_changes_are_told_in_words(pi4: Path) -> None:
@@ -317,7 +317,7 @@ def test_the_first_event_of_a_boot_is_the_identity_and_only_changes_follow(pi4: 
 
     runtime = Runtime(executor=executor, identity=look)
     runtime.add_service(IdentityService(lambda: discover(pi4, clock=executor.clock)))
-    seen = []
+    seen: list[Event] = []
     runtime.events.subscribe(seen.append, name="test", prefix=ROUTE)
     runtime.boot()
     executor.run_for(95.0)

@@ -8,10 +8,11 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from appliance.running import Running, alive, eventually
+from appliance.running import Running, alive, eventually, gone
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
@@ -109,7 +110,7 @@ def test_children_end_with_a_killed_supervisor(running: Running) -> None:
     pids = [running.pid(name) for name in ("runtime", "panel")]
     running.process.kill()
     for pid in pids:
-        eventually(lambda pid=pid: not alive(pid), 15, "a child to end")
+        eventually(partial(gone, pid), 15, "a child to end")
     with Running(running.config.parent) as again:  # and the data directory is free at once
         again.connect()
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ def lint(root: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Iterator[Path]:
+def copy(tmp_path: Path) -> Path:
     skip = shutil.ignore_patterns("__pycache__", "static", "node_modules")
     for part in ("app/leyden", "drivers/leyden_drivers"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=skip)

@@ -37,7 +37,7 @@ class Thermometer(Device[Warmth]):
         self.present = True
         self.calls: list[str] = []
         self.fail: dict[str, Exception] = {}
-        self.before: dict[str, Callable[[], None]] = {}
+        self.before: dict[str, Callable[[], object]] = {}
 
     def _hook(self, name: str) -> None:
         self.calls.append(name)
@@ -99,9 +99,9 @@ class Ticker(Service):
         self.period_s = period_s
         self.ticks: list[int] = []
         self.calls: list[str] = []
-        self.on_tick: Callable[[Context], None] = lambda ctx: None
-        self.on_start: Callable[[Context], None] = lambda ctx: None
-        self.on_stop: Callable[[Context], None] = lambda ctx: None
+        self.on_tick: Callable[[Context], object] = lambda ctx: None
+        self.on_start: Callable[[Context], object] = lambda ctx: None
+        self.on_stop: Callable[[Context], object] = lambda ctx: None
 
     def start(self, ctx: Context) -> None:
         self.calls.append("start")

@@ -238,7 +238,7 @@ def test_devices_that_need_each_other_are_refused(rig: Rig) -> None:
 
 def test_a_device_without_channels_is_refused_with_words(rig: Rig) -> None:
     class Nothing(Thermometer):
-        reading = None
+        reading = None  # type: ignore[assignment]  # the point
 
     with pytest.raises(ValueError, match="neither `reading` nor overrides"):
         rig.runtime.add_device(Nothing(), "air")

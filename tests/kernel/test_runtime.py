@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,8 @@ def test_boot_starts_devices_processes_interfaces_services_and_shutdown_is_the_e
 
     air, soil, ticker = Thermometer(), Thermometer(), Ticker()
     for name, device in (("air", air), ("soil", soil)):
-        device.before["start"] = lambda name=name: order.append(f"+{name}")
-        device.before["stop"] = lambda name=name: order.append(f"-{name}")
+        device.before["start"] = partial(order.append, f"+{name}")
+        device.before["stop"] = partial(order.append, f"-{name}")
     ticker.on_start = lambda ctx: order.append("+ticker")
     ticker.on_stop = lambda ctx: order.append("-ticker")
     rig.runtime.add_service(ticker)
@@ -258,7 +259,7 @@ def test_a_hung_stop_or_tick_does_not_hold_a_shutdown_past_its_deadline(rig: Rig
     stuck_tick, stuck_stop = Ticker("stuck_tick"), Ticker("stuck_stop")
     stuck_tick.on_tick = stuck_stop.on_stop = hang
     stuck = Listener("stuck")
-    stuck.stop = hang  # type: ignore[method-assign]
+    stuck.stop = hang  # type: ignore[assignment, method-assign]
     air = Thermometer()
     air.before["stop"] = hang
     soil = Thermometer()
@@ -286,7 +287,7 @@ def test_a_hung_read_is_given_up_and_other_devices_go_on(rig: Rig) -> None:
     rig.runtime.add_device(soil, "soil")
     rig.runtime.boot()
     rig.run_for(2.5)
-    air.before["read"] = lambda: never.wait() and None
+    air.before["read"] = lambda: never.wait()
     hung_at = rig.executor.clock.monotonic_ns()
     rig.run_for(3.0)
     bad = next(event for event in rig.of("air.temperature") if event.mono > hung_at)
@@ -306,7 +307,7 @@ def test_a_hung_read_is_given_up_and_other_devices_go_on(rig: Rig) -> None:
 def test_threads_given_up_on_one_bus_are_bounded(rig: Rig) -> None:
     never = rig.executor.signal()
     air = Thermometer()
-    air.before["probe"] = lambda: never.wait() and None
+    air.before["probe"] = lambda: never.wait()
     rig.runtime.add_device(air, "air")
     rig.runtime.boot()
     rig.run_for(600)

@@ -104,7 +104,7 @@ def test_a_critical_failure_leads_to_the_safe_state_and_a_non_zero_exit(rig: Rig
     ticker.on_tick = lambda ctx: fail(ctx) if len(ticker.ticks) == 3 else None
     rig.runtime.add_device(air, "vent")
     rig.runtime.add_service(ticker)
-    assert rig.runtime.run() == CRITICAL_EXIT != 0
+    assert rig.runtime.run() == CRITICAL_EXIT
     assert air.calls[-1] == "stop"
     assert ticker.calls == ["start", "stop"]
     assert rig.of("service.ticker.critical_failure")

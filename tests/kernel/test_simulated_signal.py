@@ -1,11 +1,13 @@
 """Signals in simulated time: who waits, who is woken, and what stays behind."""
 
 from leyden.kernel import SimulatedExecutor
+from leyden.kernel.executor import _SimulatedSignal
 
 
 def test_waits_that_run_out_of_time_leave_nothing_behind() -> None:
     executor = SimulatedExecutor()
     signal = executor.signal()
+    assert isinstance(signal, _SimulatedSignal)
 
     def wait_again_and_again() -> None:
         for _ in range(100):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -39,6 +41,14 @@ def collect(stream: EventStream, name: str = "all", **options: object) -> list[E
     heard: list[Event] = []
     stream.subscribe(heard.append, name=name, delivery=Delivery.INLINE, **options)  # type: ignore[arg-type]
     return heard
+
+
+def answer_on(stream: EventStream, route: str) -> Callable[[Event], object]:
+    return lambda event: stream.publish(route, 1.0)
+
+
+def keep_value(values: list[float], event: Event) -> None:
+    values.append(event.value)
 
 
 def test_an_event_carries_number_time_source_and_boot(stream: EventStream) -> None:
@@ -78,9 +88,9 @@ def test_a_payload_cannot_be_changed_by_anyone(stream: EventStream) -> None:
     with pytest.raises(TypeError):
         event.value["list"] = ()
     with pytest.raises(TypeError):
-        event.value |= {"x": 1}
+        event.value |= {"x": 1}  # type: ignore[misc]  # the point
     with pytest.raises(AttributeError):
-        event.value = 3  # type: ignore[misc]
+        event.value = 3  # type: ignore[misc]  # the point
     with pytest.raises(TypeError, match="found object in a payload"):
         stream.publish("air.note", object())
 
@@ -109,7 +119,7 @@ def test_what_a_handler_publishes_knows_its_cause_and_trace(stream: EventStream)
     stream.declare(Route.of("a.c"))
     for source, target in (("air.temperature", "a.b"), ("a.b", "a.c")):
         stream.subscribe(
-            lambda event, target=target: stream.publish(target, 1.0) and None,
+            answer_on(stream, target),
             name=target,
             prefix=source,
             delivery=Delivery.INLINE,
@@ -128,9 +138,7 @@ def test_a_queued_handler_also_passes_its_cause_on(rig: Rig) -> None:
     events = rig.runtime.events
     events.declare(AIR)
     events.declare(Route.of("fan.on", bool))
-    events.subscribe(
-        lambda event: events.publish("fan.on", True) and None, name="fan", prefix="air."
-    )
+    events.subscribe(lambda event: events.publish("fan.on", True), name="fan", prefix="air.")
     root = events.publish(AIR, 30.0)
     rig.run_for(0.1)
     fan = events.latest("fan.on")
@@ -145,7 +153,7 @@ def test_a_feedback_loop_ends_with_one_clear_event(rig: Rig, delivery: Delivery)
         events.declare(Route.of(name))
     for source, target in (("loop.a", "loop.b"), ("loop.b", "loop.a")):
         events.subscribe(
-            lambda event, target=target: events.publish(target, 1.0) and None,
+            answer_on(events, target),
             name=f"to_{target[-1]}",
             prefix=source,
             delivery=delivery,
@@ -164,7 +172,7 @@ def test_a_subscriber_to_everything_that_answers_everything_ends_too(rig: Rig) -
     events = rig.runtime.events
     events.declare(AIR)
     events.declare(Route.of("echo.all"))
-    events.subscribe(lambda e: events.publish("echo.all", 1.0) and None, name="echo")
+    events.subscribe(lambda e: events.publish("echo.all", 1.0), name="echo")
     events.publish(AIR, 1.0)
     rig.run_for(1)
     assert len(rig.events) < 200
@@ -222,7 +230,7 @@ def test_a_slow_subscriber_costs_the_producer_nothing(rig: Rig) -> None:
         slow.append(event.value)
 
     ticker = Ticker(period_s=0.01)
-    ticker.on_tick = lambda ctx: events.publish(AIR, float(len(ticker.ticks))) and None
+    ticker.on_tick = lambda ctx: events.publish(AIR, float(len(ticker.ticks)))
     subscription = events.subscribe(handle, name="slow", prefix="air.", capacity=10)
     rig.runtime.add_service(ticker)
     rig.runtime.boot()
@@ -242,7 +250,7 @@ def test_overflow_keeps_the_newest_or_the_oldest_as_asked(rig: Rig) -> None:
     kept: dict[Overflow, list[float]] = {Overflow.DROP_OLDEST: [], Overflow.DROP_NEWEST: []}
     for overflow, values in kept.items():
         events.subscribe(
-            lambda event, values=values: values.append(event.value),
+            partial(keep_value, values),
             name=overflow,
             prefix="air.",
             capacity=3,
@@ -332,7 +340,7 @@ def test_each_of_eight_threads_events_is_delivered_once_to_all_in_one_order() ->
     route = stream.declare(Route.of("load.test", int))
     first, second = collect(stream, "1"), collect(stream, "2")
     stream.subscribe(
-        lambda event: event.value % 100 == 0 and stream.publish("echo.test", event.value) and None,
+        lambda event: event.value % 100 == 0 and stream.publish("echo.test", event.value),
         name="echo",
         prefix="load.",
         delivery=Delivery.INLINE,

@@ -30,7 +30,7 @@ SUBSCRIBER_ERROR: Final = "event.subscriber_error"
 FEEDBACK_LOOP: Final = "event.feedback_loop"
 LOG_STALLED: Final = "log.stalled"
 
-Handler: TypeAlias = Callable[[Event], None]
+Handler: TypeAlias = Callable[[Event], object]  # what it returns is not looked at
 
 _Targets: TypeAlias = tuple[tuple[Handler, Subscription], ...]
 _ATOMS: Final = frozenset({type(None), bool, int, float, str, bytes})  # immutable as they are

@@ -38,7 +38,7 @@ class Subscription:
     def __init__(
         self,
         stream: EventStream,
-        handler: Callable[[Event], None],
+        handler: Callable[[Event], object],
         name: str,
         prefixes: tuple[str, ...],
         delivery: Delivery,
@@ -66,7 +66,7 @@ class Subscription:
         self._errors = self._streak = 0
         self.last_error = ""
         # An inline handler is called bare: nothing stands between the publisher and it.
-        self.offer: Callable[[Event], None] = {
+        self.offer: Callable[[Event], object] = {
             Delivery.INLINE: handler,
             Delivery.QUEUE: self._enqueue,
             Delivery.LATEST: self._coalesce,
