@@ -19,18 +19,11 @@ from leyden.appliance.placing import place_buses, place_devices
 from leyden.appliance.plan import LogPlan, Plan
 from leyden.appliance.tables import File, keys, table_at
 from leyden.appliance.wiring import wire_routes
-from leyden.appliance.words import Complaints, sentence, unknown_key
-from leyden.kernel import LeydenError
+from leyden.appliance.words import Complaints, ConfigError, sentence, unknown_key
+
+__all__ = ["ConfigError", "load"]
 
 _LONGEST: Final = 1 << 20  # bytes; no configuration is longer, but a device file has no end
-
-
-class ConfigError(LeydenError):
-    """A configuration that cannot run; `problems` has one line for each thing wrong with it."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
 
 
 def load(path: Path, *, mock: bool = False) -> Plan:

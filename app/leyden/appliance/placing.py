@@ -16,7 +16,8 @@ from leyden.appliance.options import OptionError, read_options
 from leyden.appliance.plan import BusPlan, DevicePlan
 from leyden.appliance.tables import NAME, BusTable, DeviceTable, keys
 from leyden.appliance.words import Complaints, circle_words, near, one_of, shown
-from leyden.hal.conflicts import Claim, address_fault, claims_of, conflicts
+from leyden.hal.conflicts import Claim, claims_of, conflicts
+from leyden.hal.i2c import address_fault
 from leyden.kernel import RESERVED, Channel, LeydenError
 from leyden.units import UnitError, parse
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from leyden.kernel import LeydenError
+
 _LONGEST: Final = 60  # characters of a value that a message quotes
 _MOST: Final = 16  # known words that a message lists
 
@@ -86,6 +88,14 @@ def circle_words(circle: list[str], one: str, many: str) -> str:
     if len(circle) == 2:
         return f"{circle[0]} {one} itself; remove that"
     return f"{' → '.join(circle)} {many} each other in a circle; break it somewhere"
+
+
+class ConfigError(LeydenError):
+    """A configuration that cannot run; `problems` has one line for each thing wrong with it."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
 
 
 class Complaints:
