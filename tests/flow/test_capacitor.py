@@ -47,7 +47,7 @@ def test_demand_of_zero_false_or_bad_asks_for_nothing(world: World) -> None:
     world.graph.pipe(AIR, "air.smooth", through=[Capacitor(keep=3, demand=DEMAND)])
     world.put(1.0)
     world.put(0, DEMAND)
-    world.events.publish(DEMAND, None, quality=BAD, reason="no_data")
+    world.events.publish(DEMAND, 2, quality=BAD, reason="checksum")
     world.settle()
     assert seen == []
 

@@ -124,7 +124,7 @@ def test_a_gate_whose_control_is_bad_closes(world: World) -> None:
     resistor = through(world, Gate(PUMP))
     world.put(True, PUMP)
     world.run(1)
-    world.put(None, PUMP, BAD, "no_data")
+    world.events.publish(PUMP, True, quality=BAD, reason="no_data")
     world.put(1.0)
     assert seen == []
     assert resistor.explain() == "closed: pump.running is bad (no_data) since 0 ms"

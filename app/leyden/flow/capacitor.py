@@ -181,7 +181,7 @@ class Capacitor(Stage):
         with self._lock:
             if self._closed:
                 return  # taken down: it holds nobody up any more
-            if not self._waiters and len(self._held) + self._promised < self._keep:
+            if len(self._held) + self._promised < self._keep:
                 self._promised += 1
                 return
             waiter = _Waiter(self.site.executor.signal())

@@ -228,8 +228,8 @@ class Graph:
         who = name or _line_name(info.route, to)
         route = None
         if isinstance(to, (Route, str)):
+            self._refuse_double(who, info.route.key, to if isinstance(to, str) else to.key)
             route = self._end_route(who, leaving, to)
-            self._refuse_double(who, info.route.key, route.key)
         elif to is None and all(stage.side_route is None for stage in stages):
             raise FlowError(f"{who}: leads nowhere; give it a route or a handler to go to")
         line = self._keep(who, lambda unique: Line(self, unique, info, stages, route or handler))
@@ -389,9 +389,11 @@ class Graph:
     def remove_door(self, key: str, capacitor: Capacitor) -> None:
         """Undo `add_door`, if it was done."""
         with self._lock:
-            left = tuple(door for door in self._doors.pop(key, ()) if door is not capacitor)
+            left = tuple(door for door in self._doors.get(key, ()) if door is not capacitor)
             if left:
                 self._doors[key] = left
+            else:
+                self._doors.pop(key, None)
 
     def _through_doors(self, key: str, publish: Callable[[], Event]) -> Event:
         entered: list[Capacitor] = []

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from leyden.flow.laws import Law, Pass
 from leyden.flow.node import Control, Site, Stage
 from leyden.flow.timer import Alarm
 from leyden.flow.turnstile import Turnstile
 from leyden.kernel import Event, Schema
+
+
+class _Pulse(Enum):
+    """What the timer brings: the time for what is held."""
+
+    PULSE = "pulse"
 
 
 class Resistor(Stage):
@@ -25,7 +33,7 @@ class Resistor(Stage):
         self.law = law or Pass()
         self._held_event: Event | None = None
         self._alarm: Alarm | None = None
-        self._turns: Turnstile[Event | None] = Turnstile(self._turn)
+        self._turns: Turnstile[Event | _Pulse] = Turnstile(self._turn)
 
     @property
     def sends_from_lane(self) -> bool | None:
@@ -65,7 +73,7 @@ class Resistor(Stage):
         self.entered += 1
         if self.law.timed:
             if not self._turns.enter(event):
-                self.dropped += 1
+                self.dropped += 1  # an older one, in a burst faster than can be looked at
             return
         now = self._clock.monotonic_ns()
         try:
@@ -81,21 +89,22 @@ class Resistor(Stage):
         self.out += 1
         self.site.send(event)
 
-    def _turn(self, event: Event | None) -> None:
-        # One at a time, from the line with an event or from the timer with None.
-        if event is None:
+    def _turn(self, piece: Event | _Pulse) -> None:
+        # One at a time, from the line with an event or from the timer with a pulse.
+        held, self._held_event = self._held_event, None
+        if piece is _Pulse.PULSE:
             self._alarm = None
-            event, self._held_event = self._held_event, None
-            late = True
-        else:
-            late = False
-            if self._held_event is not None:
-                self._held_event = None
-                self.coalesced += 1
-        if event is None:
-            return
+            if held is not None:
+                self._offer(held, late=True)
+        elif isinstance(piece, Event):
+            self.coalesced += held is not None
+            self._offer(piece, late=False)
+
+    def _offer(self, event: Event, *, late: bool) -> None:
         if not self.law.admits(event, self._clock.monotonic_ns()):
-            self._hold(event)
+            self._held_event = event
+            if self._alarm is None:
+                self._alarm = self.site.timer.at(self.law.due_ns(), self._pulse)
             return
         self.out += 1
         self.late += late
@@ -104,13 +113,8 @@ class Resistor(Stage):
         finally:
             self.law.passed(event, self._clock.monotonic_ns())
 
-    def _hold(self, event: Event) -> None:
-        self._held_event = event
-        if self._alarm is None:
-            self._alarm = self.site.timer.at(self.law.due_ns(), self._pulse)
-
     def _pulse(self) -> None:
-        self._turns.enter(None)
+        self._turns.order(_Pulse.PULSE)
 
     def stop(self) -> None:
         """Drop what is held."""

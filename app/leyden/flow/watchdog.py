@@ -96,11 +96,11 @@ class Watchdog(Stage):
 
     def arm(self) -> None:
         """Watch from now on, whether or not a value has come."""
-        self._turns.enter(_Order.ARM)
+        self._turns.order(_Order.ARM)
 
     def disarm(self) -> None:
         """Rest until armed by hand; say nothing meanwhile."""
-        self._turns.enter(_Order.DISARM)
+        self._turns.order(_Order.DISARM)
 
     def accept(self, event: Event) -> None:
         """Note a sign of life and pass the event on."""
@@ -154,7 +154,7 @@ class Watchdog(Stage):
             self._alarm = self.site.timer.at(self._last_ns + self._silence_ns + 1, self._pulse)
 
     def _pulse(self) -> None:
-        self._turns.enter(_Order.PULSE)
+        self._turns.order(_Order.PULSE)
 
     def _look(self) -> None:
         if self.watch is not Watch.ARMED:
