@@ -91,9 +91,8 @@ class LiveClient:
             self.socket.send("3")
         elif text.startswith("40"):
             self.connected.set()
-        elif text.startswith("44"):
-            reason = json.loads(text[2:])
-            self.refusal = reason if isinstance(reason, str) else reason["message"]
+        elif text.startswith("44{"):
+            self.refusal = json.loads(text[2:])["message"]
             self.connected.set()
         elif text.startswith("42"):
             self._event(*json.loads(text[2:]))
