@@ -86,7 +86,7 @@ class ScriptRunner:
 
 def run_bounded(command: list[str], workload: Workload, folder: str) -> tuple[int | None, str, str]:
     """Run a command in a session of its own; return its exit code, None when out of time."""
-    process = subprocess.Popen(  # noqa: S603 - the scripts beside this file, the Python built for them
+    process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
