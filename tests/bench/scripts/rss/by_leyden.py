@@ -30,13 +30,12 @@ def free_port() -> int:
 def wait_for(path: Path) -> int:
     """The process number in a file that is about to be written."""
     deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if path.is_file():
-            return int(path.read_text())
+    while not path.is_file():
         if process.poll() is not None:
             fail(f"leyden run ended with {process.returncode}: {output.read_text()[-300:]}")
+        confirm(time.monotonic() < deadline, f"no {path.name} within {START_S:g} s")
         time.sleep(0.05)
-    fail(f"{path.name} was not written within {START_S:g} s")
+    return int(path.read_text())
 
 
 folder = Path(text_option("folder", "."))
