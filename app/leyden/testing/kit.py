@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import importlib.util
 import pkgutil
@@ -10,31 +9,15 @@ import tomllib
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final
 
-from leyden.hal.options import Quantity
+from leyden.appliance.options import option_names, read_options
 from leyden.hal.registers import registers_of
 from leyden.kernel import ComponentError
 from leyden.units import parse
 
 FILES: Final = ("__init__.py", "driver.py", "sample.toml", "README.md")
-# Keys of a [device.…] table that are the appliance's, not the driver's.
-_PLACEMENT: Final = frozenset(
-    {
-        "driver",
-        "bus",
-        "every",
-        "if_absent",
-        "critical",
-        "label",
-        "group",
-        "normal",
-        "labels",
-        "needs",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +36,22 @@ class Kit:
     @property
     def bus_kind(self) -> str:
         """What it hangs on: "i2c", "spi", "uart", "gpio" or "none"."""
-        return str(getattr(self.driver, "bus_kind", ""))
+        return str(self.driver.bus_kind)
 
     @property
     def every_s(self) -> float:
         """How often the sample reads it, in seconds."""
         return parse(str(self.table.get("every", "1 s")), "s")
 
+    @property
+    def sample(self) -> Path:
+        """The sample configuration."""
+        return self.folder / "sample.toml"
+
     def options(self) -> Any:
-        """Return the options of the sample."""
-        own = {key: value for key, value in self.table.items() if key not in _PLACEMENT}
+        """Return the options of the sample, read as the appliance reads them."""
+        names = option_names(self.options_type)
+        own = {key: value for key, value in self.table.items() if key in names}
         return read_options(self.options_type, own)
 
 
@@ -98,54 +87,6 @@ def load_kit(package: str) -> Kit:
         device_id,
         table,
     )
-
-
-def read_options(kind: type[Any], table: Mapping[str, Any]) -> Any:
-    """Return `kind`, a dataclass of options, made from a table as TOML gives it.
-
-    Quantities are read from text with a unit; tables become dataclasses and mappings of them.
-
-    Raises:
-        ComponentError: a key that `kind` does not have.
-        UnitError: a quantity without or with the wrong unit.
-    """
-    hints = get_type_hints(kind, include_extras=True)
-    names = {field.name for field in dataclasses.fields(kind)}
-    if unknown := sorted(set(table) - names):
-        raise ComponentError(f"found {', '.join(unknown)}, expected {', '.join(sorted(names))}")
-    return kind(**{key: _value(hints[key], value) for key, value in table.items()})
-
-
-def _value(hint: Any, value: Any) -> Any:
-    quantity = _quantity(hint)
-    if quantity is not None and isinstance(value, str):
-        return parse(value, quantity.code)
-    plain = _plain(hint)
-    if dataclasses.is_dataclass(plain) and isinstance(value, Mapping):
-        return read_options(plain if isinstance(plain, type) else type(plain), value)
-    if get_origin(plain) in (Mapping, dict):
-        return {key: _value(get_args(plain)[1], item) for key, item in value.items()}
-    return plain(value) if isinstance(plain, type) and issubclass(plain, Enum) else value
-
-
-def _quantity(hint: Any) -> Quantity | None:
-    """Return the mark in `Annotated[float, Quantity(…)]`, also within `… | None`."""
-    for extra in getattr(hint, "__metadata__", ()):
-        if isinstance(extra, Quantity):
-            return extra
-    if get_origin(hint) in (Union, types.UnionType):
-        return next((mark for arm in get_args(hint) if (mark := _quantity(arm))), None)
-    return None
-
-
-def _plain(hint: Any) -> Any:
-    """Return a type without its annotations and without `| None`."""
-    if hasattr(hint, "__metadata__"):
-        return get_args(hint)[0]
-    if get_origin(hint) in (Union, types.UnionType):
-        arms = [arm for arm in get_args(hint) if arm is not type(None)]
-        return _plain(arms[0]) if len(arms) == 1 else hint
-    return hint
 
 
 def _exported(module: types.ModuleType, name: str) -> Any:
