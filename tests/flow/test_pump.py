@@ -69,6 +69,16 @@ def test_an_error_turns_the_route_bad_and_is_a_health_event(world: World) -> Non
     assert pump.node.counters().dropped == 1
 
 
+def test_a_source_ends_once(world: World) -> None:
+    seen, health, subject = world.watch(AIR.key), world.watch(HEALTH), Subject()
+    world.graph.pipe(subject, AIR)
+    subject.on_completed()
+    subject.on_error(OSError("late"))
+    subject.on_completed()
+    assert seen == []
+    assert values(health) == ["completed"]
+
+
 def test_completion_is_noticed_and_the_last_value_stands(world: World) -> None:
     seen, health, subject = world.watch(AIR.key), world.watch(HEALTH), Subject()
     pump = world.graph.pipe(subject, AIR)

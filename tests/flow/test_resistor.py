@@ -119,6 +119,15 @@ def test_a_gate_knows_the_state_its_control_had_before(world: World) -> None:
     assert values(seen) == [1.0]
 
 
+def test_a_gate_listens_to_its_control_and_no_longer_name(world: World) -> None:
+    seen = world.watch("air.smooth")
+    longer = world.events.declare(Route.of("pump.running_2", Schema("bool")))
+    through(world, Gate(PUMP))
+    world.put(True, longer)
+    world.put(1.0)
+    assert seen == []
+
+
 def test_a_gate_whose_control_is_bad_closes(world: World) -> None:
     seen = world.watch("air.smooth")
     resistor = through(world, Gate(PUMP))

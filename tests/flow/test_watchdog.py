@@ -173,6 +173,15 @@ def test_behind_a_capacitor_it_watches_what_arrives_there(world: World) -> None:
     assert values(said) == ["silent"]
 
 
+def test_behind_a_capacitor_a_healthy_flow_raises_no_alarm(world: World) -> None:
+    said = world.watch("air.smooth;variant=health")
+    world.graph.pipe(AIR, "air.smooth", through=[Capacitor(keep=10), Watchdog(5)])
+    for _ in range(20):
+        world.put(20.0)
+        world.run(4)
+    assert said == []
+
+
 def test_a_value_that_is_published_but_not_delivered_yet_came_in_time(world: World) -> None:
     said = world.watch(HEALTH)
     watchdog = Watchdog(5)
