@@ -287,7 +287,7 @@ def test_a_hung_read_is_given_up_and_other_devices_go_on(rig: Rig) -> None:
     rig.runtime.add_device(soil, "soil")
     rig.runtime.boot()
     rig.run_for(2.5)
-    air.before["read"] = lambda: never.wait()
+    air.before["read"] = never.wait
     hung_at = rig.executor.clock.monotonic_ns()
     rig.run_for(3.0)
     bad = next(event for event in rig.of("air.temperature") if event.mono > hung_at)
@@ -307,7 +307,7 @@ def test_a_hung_read_is_given_up_and_other_devices_go_on(rig: Rig) -> None:
 def test_threads_given_up_on_one_bus_are_bounded(rig: Rig) -> None:
     never = rig.executor.signal()
     air = Thermometer()
-    air.before["probe"] = lambda: never.wait()
+    air.before["probe"] = never.wait
     rig.runtime.add_device(air, "air")
     rig.runtime.boot()
     rig.run_for(600)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -20,10 +20,12 @@ from leyden.eventlog.recorder import REPORTS, Recorder
 from leyden.eventlog.schema import About
 from leyden.flow import Graph, through
 from leyden.hal.guard import AnyGuard
+from leyden.hal.lease import LeasedOutput, LeaseKeeper
 from leyden.hal.linux.rig import LinuxRig
 from leyden.hal.mock.rig import Rig as MockRig
 from leyden.hal.mock.world import World
 from leyden.kernel import (
+    BAD,
     ComponentError,
     Executor,
     IfAbsent,
@@ -38,6 +40,7 @@ from leyden.kernel import (
 )
 
 AnyRig: TypeAlias = LinuxRig | MockRig
+LEASE_EXPIRED: Final = "output.lease_expired"
 _MOCK_SPEEDS = {"i2c": 100_000, "uart": 9600}
 
 
@@ -97,7 +100,7 @@ def assemble(plan: Plan, executor: Executor, *, store: Store | None = None) -> A
         identity=lambda: identity,
         recorder=recorder,
     )
-    rig = _rig(plan, executor)
+    rig = _rig(plan, runtime)
     for bus in plan.buses:
         _add_bus(rig, bus)
     for device in plan.devices:
@@ -123,12 +126,25 @@ def about(plan: Plan, identity: Identity) -> About:
 # Buses and devices
 
 
-def _rig(plan: Plan, executor: Executor) -> AnyRig:
+def _rig(plan: Plan, runtime: Runtime) -> AnyRig:
+    runtime.events.declare_system(LEASE_EXPIRED)
+    keeper = LeaseKeeper(runtime.executor, partial(_lease_expired, runtime))
     if not plan.mock:
-        return LinuxRig(executor)
-    world = World(executor.clock)
+        return LinuxRig(runtime.executor, keeper=keeper)
+    world = World(runtime.clock)
     world.load(plan.world, Path(plan.folder))
-    return MockRig(executor, world=world)
+    return MockRig(runtime.executor, world=world, keeper=keeper)
+
+
+def _lease_expired(runtime: Runtime, output: LeasedOutput) -> None:
+    runtime.events.publish_now(
+        LEASE_EXPIRED,
+        {"output": output.name, "line": output.line, "safe": output.safe},
+        source="leases",
+        quality=BAD,
+        reason="lease_expired",
+        detail=f"{output.name} went to its safe value: nobody renewed its lease",
+    )
 
 
 def _add_bus(rig: AnyRig, bus: BusPlan) -> None:

@@ -103,7 +103,8 @@ class Registry:
         """
         if type(interface) is not int or interface != INTERFACE_VERSION:
             raise ComponentError(
-                f"{kind} {name} was written for interface {interface!r}, this is {INTERFACE_VERSION}"
+                f"{kind} {name} was written for interface {interface!r}, "
+                f"this is {INTERFACE_VERSION}"
             )
         missing = [each for each in _SHAPES[kind] if not callable(getattr(factory, each, None))]
         if missing:

@@ -28,7 +28,7 @@ from leyden.kernel.errors import (
     ReportedError,
 )
 from leyden.kernel.event import BAD, Event, Value
-from leyden.kernel.executor import Executor, SystemExecutor
+from leyden.kernel.executor import Executor, Signal, SystemExecutor
 from leyden.kernel.intent import Answer, Intent, Outcome, Role
 from leyden.kernel.interface import Interface
 from leyden.kernel.notify import Notifier
@@ -45,6 +45,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _RUNTIME_WORDS: Final = ("identity", "booting", "booted", "shutting_down", "shutdown")
 _ATTACH_WAIT_S: Final = 2.0  # how long boot waits for one device's first answer
 _STOP_WAIT_S: Final = 1.0  # how long one device or process may take to stop
+_KEYS_KEPT: Final = 1024  # of intents, for those who ask again
 _BEAT_LIMIT_S: Final = 2.0  # an overseer silent for longer is no proof of life
 
 GoalHandler: TypeAlias = Callable[[Intent], Value]
@@ -53,6 +54,14 @@ GoalHandler: TypeAlias = Callable[[Intent], Value]
 class _Goal(msgspec.Struct, frozen=True):
     handler: GoalHandler
     role: Role
+
+
+class _Asked:
+    """An intent that has a key, and what came of it."""
+
+    def __init__(self, done: Signal) -> None:
+        self.done = done
+        self.answer = Answer(Outcome.FAILED, "not carried out")
 
 
 class _Reactor:
@@ -100,7 +109,7 @@ class Runtime:
         self._reactors: dict[str, _Reactor] = {}
         self._supervisor = Supervisor(self)
         self._goals: dict[str, _Goal] = {}
-        self._answers: dict[str, Answer] = {}
+        self._asked: dict[str, _Asked] = {}
         self._names: dict[str, str] = {}  # component name → kind
         self._admin = threading.Lock()  # adding and removing; never held over a wait of a lane
         self._stop_asked = self.executor.signal()
@@ -306,15 +315,22 @@ class Runtime:
         self._goals[goal] = _Goal(handler, role)
 
     def submit(self, intent: Intent) -> Answer:
-        """Carry out an intent, or refuse it; equal keys are carried out once. Never raises."""
-        if intent.key and intent.key in self._answers:
-            return self._answers[intent.key]
-        answer = self._carry_out(intent)
-        if intent.key:
-            self._answers[intent.key] = answer
-            while len(self._answers) > 1024:  # the oldest keys are forgotten first
-                del self._answers[next(iter(self._answers))]
-        return answer
+        """Carry out an intent, or refuse it; equal keys are carried out once. Never raises.
+
+        It is on record before it is carried out, and so is what came of it before anyone is told.
+        """
+        if not intent.key:
+            return self._carry_out(intent)
+        with self._admin:
+            known = self._asked.get(intent.key)
+            asked = known or self._asked.setdefault(intent.key, _Asked(self.executor.signal()))
+            while len(self._asked) > _KEYS_KEPT:  # the oldest are forgotten first
+                del self._asked[next(iter(self._asked))]
+        if known is None:
+            asked.answer = self._carry_out(intent)
+            asked.done.set()
+        asked.done.wait()
+        return asked.answer
 
     def _carry_out(self, intent: Intent) -> Answer:
         goal = self._goals.get(intent.goal)
@@ -323,19 +339,26 @@ class Runtime:
             return Answer(Outcome.REFUSED, f'no goal "{intent.goal}"; there is {known}')
         if intent.role.rank < goal.role.rank:
             detail = f"{intent.goal} needs role {goal.role}, found {intent.role}"
-            return self._recorded(intent, Answer(Outcome.REFUSED, detail))
+            return self._recorded(intent, Answer(Outcome.REFUSED, detail), None)
+        accepted = self._record(intent, "accepted", "", None)
         try:
-            return self._recorded(intent, Answer(Outcome.DONE, result=goal.handler(intent)))
-        except (LeydenError, ValueError, TypeError, OSError) as error:
-            return self._recorded(intent, Answer(Outcome.FAILED, str(error)))
+            answer = Answer(Outcome.DONE, result=goal.handler(intent))
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is an answer
+            answer = Answer(Outcome.FAILED, str(error) or type(error).__name__)
+        return self._recorded(intent, answer, accepted)
 
-    def _recorded(self, intent: Intent, answer: Answer) -> Answer:
+    def _recorded(self, intent: Intent, answer: Answer, cause: Event | None) -> Answer:
+        event = self._record(intent, str(answer.outcome), answer.detail, cause)
+        return msgspec.structs.replace(answer, n=event.n)
+
+    def _record(self, intent: Intent, outcome: str, detail: str, cause: Event | None) -> Event:
         value = {
             "goal": intent.goal, "payload": intent.payload, "who": intent.who,
-            "role": str(intent.role), "outcome": str(answer.outcome), "detail": answer.detail,
+            "role": str(intent.role), "outcome": outcome,
         }  # fmt: skip
-        event = self.events.publish_now(f"intent.{intent.goal}", value, source="runtime")
-        return msgspec.structs.replace(answer, n=event.n)
+        return self.events.publish_now(
+            f"intent.{intent.goal}", value, source="runtime", detail=detail, cause=cause
+        )
 
     def _write_goal(self, intent: Intent) -> Value:
         payload = intent.payload

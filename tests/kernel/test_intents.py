@@ -1,0 +1,115 @@
+"""Intents: on record before they are carried out, once a key, refused without the role."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from kernel.parts import Rig, Thermometer
+
+from leyden.kernel import Answer, ComponentError, Intent, Outcome, Role, Runtime, Value
+
+
+class Vent(Thermometer):
+    """A device with an output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[tuple[str, Value]] = []
+
+    def write(self, channel: str, value: Value) -> None:
+        if channel != "state":
+            raise ComponentError(f"no output {channel}")
+        self.written.append((channel, value))
+
+
+def write(value: Any = True, route: str = "vent.state", **fields: Any) -> Intent:
+    payload = {"route": route, "value": value}
+    return Intent("device.write", payload, "test", **{"role": Role.OPERATOR, **fields})
+
+
+def submit(rig: Rig, intent: Intent) -> Answer:
+    """Submit from a lane, as the link does."""
+    answers: list[Answer] = []
+    rig.executor.start_lane("asker", lambda: answers.append(rig.runtime.submit(intent)))
+    rig.run_for(3)
+    return answers[0]
+
+
+def vented(rig: Rig) -> Vent:
+    vent = Vent()
+    rig.runtime.add_device(vent, "vent")
+    rig.runtime.boot()
+    return vent
+
+
+def test_a_write_is_on_record_before_it_is_carried_out_and_so_is_its_outcome(rig: Rig) -> None:
+    vent = vented(rig)
+    answer = submit(rig, write())
+    assert answer.outcome is Outcome.DONE
+    assert vent.written == [("state", True)]
+    accepted, done = rig.of("intent.device.write")
+    assert accepted.value["outcome"] == "accepted"
+    assert (done.value["outcome"], done.cause, done.n) == ("done", accepted.n, answer.n)
+    assert done.value["who"] == "test"
+
+
+def test_a_role_below_the_goals_is_refused_on_record_and_nothing_moves(rig: Rig) -> None:
+    vent = vented(rig)
+    answer = submit(rig, write(role=Role.VIEWER))
+    assert answer.outcome is Outcome.REFUSED
+    assert "needs role operator, found viewer" in answer.detail
+    assert vent.written == []
+    assert [event.value["outcome"] for event in rig.of("intent.device.write")] == ["refused"]
+
+
+def test_an_equal_key_is_carried_out_once(rig: Rig) -> None:
+    vent = vented(rig)
+    first, second = submit(rig, write(key="k1")), submit(rig, write(key="k1"))
+    assert first == second
+    assert len(vent.written) == 1
+    submit(rig, write(key="k2"))
+    assert len(vent.written) == 2
+
+
+def test_equal_keys_from_many_threads_at_once_are_carried_out_once() -> None:
+    runtime = Runtime("threads")
+    calls: list[int] = []
+    together = threading.Barrier(8)
+    runtime.register_goal("test.count", lambda intent: calls.append(1), Role.VIEWER)
+
+    def ask() -> None:
+        together.wait(10)
+        runtime.submit(Intent("test.count", key="same"))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert calls == [1]
+
+
+def test_nonsense_is_answered_in_words(rig: Rig) -> None:
+    vented(rig)
+    assert "no goal" in submit(rig, Intent("vent.open")).detail
+    assert "found no" in submit(rig, Intent("device.write", 3, role=Role.ADMIN)).detail
+    assert 'no device "door"' in submit(rig, write(route="door.state")).detail
+    assert "no output x" in submit(rig, write(route="vent.x")).detail
+
+
+def test_a_write_to_a_device_that_is_away_fails_and_says_so(rig: Rig) -> None:
+    vent = vented(rig)
+    vent.present = False
+    rig.run_for(5)
+    answer = submit(rig, write())
+    assert (answer.outcome, vent.written) == (Outcome.FAILED, [])
+    assert "vent is offline; nothing was written" in answer.detail
+
+
+def test_a_handler_that_breaks_is_an_answer_not_a_crash(rig: Rig) -> None:
+    def broken(intent: Intent) -> Value:
+        raise KeyError("oops")
+
+    rig.runtime.register_goal("test.broken", broken, Role.VIEWER)
+    assert submit(rig, Intent("test.broken")).outcome is Outcome.FAILED
