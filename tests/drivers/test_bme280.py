@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leyden.appliance.options import read_options
 from leyden.hal.mock.rig import Rig
 from leyden.hal.registers import Register
 from leyden.kernel import (
@@ -22,6 +23,7 @@ from leyden.kernel import (
     WrongDeviceError,
 )
 from leyden.testing import Bench, load_kit
+from leyden.units import parse
 from leyden_drivers.bme280.chip import HUMIDITY, PRESSURE, TEMPERATURE, Bme280Chip
 from leyden_drivers.bme280.compensation import (
     Calibration,
@@ -309,7 +311,7 @@ def test_stop_puts_the_chip_to_sleep(setup: Setup) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"address": 0x40}, "address: found .*expected one of 0x76, 0x77"),
+        ({"address": 0x40}, "address: found 0x40, expected one of 0x76, 0x77"),
         ({"pressure_oversampling": 3}, "found 3, expected one of 1, 2, 4, 8, 16"),
         ({"filter": 1}, "filter"),
         ({"standby": 0.3}, "standby: found 0.3"),
@@ -329,6 +331,11 @@ def test_every_setting_is_read_right(times: int) -> None:
     assert reading.temperature == pytest.approx(21.5, abs=0.005)
     assert reading.pressure == pytest.approx(101_325, abs=3)
     made.rig.close()
+
+
+@pytest.mark.parametrize("text", ["62.5 ms", "125 ms", "250 ms", "0.5 s", "1 s"])
+def test_every_pause_can_be_written(text: str) -> None:
+    assert read_options(Bme280Options, {"standby": text}).standby == parse(text, "s")
 
 
 # The model

@@ -270,11 +270,14 @@ def test_zeros_all_of_a_sudden_are_of_a_sensor_that_started_over(
         setup.driver.read()
 
 
-def test_zeros_from_the_start_are_uncertain(setup: Setup) -> None:
+@pytest.mark.parametrize(("after_s", "reason"), [(1.0, "warming_up"), (31.0, "implausible")])
+def test_zeros_from_the_start_are_uncertain(setup: Setup, after_s: float, reason: str) -> None:
     setup.driver.start()
+    setup.hear(JUST_ON, after_s)
+    setup.driver.check()
     setup.hear(JUST_ON)
     reading = setup.driver.read()
-    assert {doubt.reason for doubt in reading.doubts.values()} == {"implausible"}
+    assert {doubt.reason for doubt in reading.doubts.values()} == {reason}
     assert {doubt.quality for doubt in reading.doubts.values()} == {UNCERTAIN}
 
 

@@ -115,20 +115,20 @@ class Bme280Options:
     standby: Annotated[float, Quantity("s")] = 0.25  # pause between measurements
 
     def __post_init__(self) -> None:
-        _one_of("address", self.address, ADDRESSES)
+        _one_of("address", self.address, ADDRESSES, "#x")
         for name in ("temperature", "pressure", "humidity"):
             key = f"{name}_oversampling"
             _one_of(key, getattr(self, key), tuple(_OVERSAMPLING))
         _one_of("filter", self.filter, tuple(_FILTER))
-        _one_of("standby", self.standby, tuple(_STANDBY))
+        # Text with a unit becomes a float that may be a hair off.
+        object.__setattr__(self, "standby", round(self.standby, 6))
+        _one_of("standby", self.standby, tuple(_STANDBY), "g")
 
 
-def _one_of(key: str, found: float, allowed: tuple[float, ...]) -> None:
+def _one_of(key: str, found: float, allowed: tuple[float, ...], form: str = "d") -> None:
     if found not in allowed:
-        expected = ", ".join(
-            f"{choice:#x}" if key == "address" else f"{choice:g}" for choice in allowed
-        )
-        raise ComponentError(f"{key}: found {found:g}, expected one of {expected}")
+        expected = ", ".join(f"{choice:{form}}" for choice in allowed)
+        raise ComponentError(f"{key}: found {found:{form}}, expected one of {expected}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,9 +56,10 @@ class Mcp3008Chip(SpiChip):
 
     def exchange(self, data: bytes) -> bytes:
         """Return DOUT for DIN; where DOUT is not driven a pull-up makes it high."""
-        phase, chosen = _Phase.WAITING, [0][:0]
+        phase = _Phase.WAITING
+        chosen: list[int] = []
         answer: Iterator[int] = iter(())
-        out = []
+        out: list[int] = []
         for bit in _bits(data):
             # DOUT changes on the falling edge before the clock at which the host samples it.
             out.append(next(answer, 0) if phase is _Phase.ANSWERING else 1)

@@ -55,7 +55,7 @@ SIZES: Final = ("0_3", "0_5", "1_0", "2_5", "5_0", "10")
 COUNTS: Final = tuple(f"particles_{size}" for size in SIZES)
 
 _EFFECTIVE: Final = 500.0  # µg/m³, "effective range"; the sensor goes on to 1000 and more
-_LARGEST: Final = 5000.0  # µg/m³; nothing measured with one of these was ever beyond
+_LARGEST: Final = 5000.0  # µg/m³, ten times that: beyond it something else is wrong
 _MOST: Final = 65535.0  # what a count can be
 
 
@@ -83,6 +83,7 @@ class PMS5003(Device[TableReading]):
         self._collected_ns = 0  # when the line was last emptied
         self._chunk_ns = 0  # when bytes last arrived
         self._framed_ns = 0  # when a data frame was last found
+        self._started_ns = 0
         self._was_silent = False
         self._counted = False  # whether it has counted anything since it was started
 
@@ -125,6 +126,7 @@ class PMS5003(Device[TableReading]):
         """Begin anew: what comes now is of a sensor that warms up."""
         self._was_silent = False
         self._counted = False
+        self._started_ns = self._now()
 
     def read(self) -> TableReading:
         """Return the newest frame that has not been returned.
@@ -170,7 +172,8 @@ class PMS5003(Device[TableReading]):
         raise self._silence()
 
     def _silence(self) -> NoDataError:
-        self._was_silent = self._now() - self._chunk_ns > _GONE_S * NS
+        if self._now() - self._chunk_ns > _GONE_S * NS:
+            self._was_silent = True
         return NoDataError(f"no frame for {self._silent_s():.0f} s; check TX and the 5 V supply")
 
     def _silent_s(self) -> float:
@@ -236,19 +239,25 @@ class PMS5003(Device[TableReading]):
     def _reading(self, frame: Frame) -> TableReading:
         names = [channel.name for channel in self.channels()]
         values = dict(zip((*MASSES, *COUNTS), map(float, frame.values()), strict=True))
-        doubts = {name: doubt for name in names if (doubt := _doubt(frame, name, values[name]))}
+        doubts = {
+            name: doubt for name in names if (doubt := self._doubt(frame, name, values[name]))
+        }
         return TableReading(table={name: values[name] for name in names}, doubts=doubts)
 
+    def _doubt(self, frame: Frame, name: str, value: float) -> Doubt | None:
+        if frame.empty():
+            return self._doubt_emptiness()
+        if flaw := frame.flaw():
+            return Doubt.uncertain("implausible", flaw)
+        if name in MASSES and value > _EFFECTIVE:
+            return Doubt.uncertain("saturated", f"above {_EFFECTIVE:g} µg/m³ it is not specified")
+        if name in COUNTS and value >= _MOST:
+            return Doubt.uncertain("saturated", "as many as the sensor can count")
+        return None
 
-def _doubt(frame: Frame, name: str, value: float) -> Doubt | None:
-    if frame.empty():
+    def _doubt_emptiness(self) -> Doubt:
+        if self._now() - self._started_ns < WARM_UP_S * NS:
+            return Doubt.uncertain("warming_up", "counts nothing yet: the fan does not turn")
         return Doubt.uncertain(
             "implausible", "not one particle counted: the fan stands still, or the air is filtered"
         )
-    if flaw := frame.flaw():
-        return Doubt.uncertain("implausible", flaw)
-    if name in MASSES and value > _EFFECTIVE:
-        return Doubt.uncertain("saturated", f"above {_EFFECTIVE:g} µg/m³ it is not specified")
-    if name in COUNTS and value >= _MOST:
-        return Doubt.uncertain("saturated", "as many as the sensor can count")
-    return None
