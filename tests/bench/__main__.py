@@ -49,7 +49,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="QUICK=1 in the environment is the same as --quick.",
     )
     names = ", ".join(workload.name for workload in workloads(leyden("")))
-    parser.add_argument("--only", action="append", metavar="WORKLOAD", help=f"one of: {names}")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="WORKLOAD",
+        help=f"only this one; may be repeated: {names}",
+    )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--strict", action="store_true", help="exit 1 unless every budget is met")
@@ -63,7 +68,8 @@ def _chosen(only: Sequence[str] | None) -> tuple[Workload, ...]:
     names = [workload.name for workload in every]
     unknown = [name for name in only or () if name not in names]
     if unknown:
-        sys.exit(f"make bench: found workload {unknown[0]}, expected one of {', '.join(names)}")
+        _say(f"make bench: found workload {unknown[0]}, expected one of {', '.join(names)}")
+        sys.exit(2)
     return tuple(workload for workload in every if not only or workload.name in only)
 
 

@@ -350,9 +350,13 @@ def test_the_environment_variable_makes_it_quick(
     assert not program._parse([]).quick
 
 
-def test_an_unknown_workload_is_refused_by_name(measured: Path) -> None:
-    with pytest.raises(SystemExit, match="found workload speed, expected one of publish_1"):
+def test_an_unknown_workload_is_refused_by_name(
+    measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
         program.main(["--only", "speed"])
+    assert refused.value.code == 2
+    assert "found workload speed, expected one of publish_1" in capsys.readouterr().err
 
 
 def test_an_interrupt_ends_with_130_and_writes_nothing(
