@@ -26,7 +26,7 @@ sys.stdin.read()
 
 
 def hold(folder: Path) -> subprocess.Popen[str]:
-    child = subprocess.Popen(  # noqa: S603 - this interpreter, and the text above
+    child = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

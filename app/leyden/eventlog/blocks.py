@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final, NamedTuple
 
 from leyden.eventlog.schema import COMMIT, Head, Item, LineDecoder, decode_head, parse_trailer
-from leyden.kernel import Gap, last_number
+from leyden.kernel import Event, Gap, Scan, last_number
 from leyden.storage.segments import SegmentFile
 
 _CHUNK: Final = 1 << 18
@@ -64,7 +64,7 @@ class SegmentContents:
         final = self._decoder.line(lines[lines.rfind(b"\n", 0, -1) + 1 :])
         self._exact = final is not None
         if final is not None:
-            self._due = (final.last if isinstance(final, Gap) else last_number(final)) + 1
+            self._due = _last_of(final) + 1
             if self._due <= seen + 1:
                 return []
         return self._decoder.block(lines)
@@ -72,15 +72,23 @@ class SegmentContents:
     def _in_order(self, item: Item) -> Item:
         # No checksum protects these lines yet, but their numbers have to go on from each other:
         # a changed digit would otherwise hide all that follows.
-        if item is None:
+        first = _first_of(item)
+        if item is None or first < self._due or (self._exact and first > self._due):
             self._exact = False
             return None
-        first = item.first if isinstance(item, Gap) else item.n
-        if first < self._due or (self._exact and first > self._due):
-            return None
-        self._due = (item.last if isinstance(item, Gap) else last_number(item)) + 1
+        self._due = _last_of(item) + 1
         self._exact = True
         return item
+
+
+def _first_of(item: Item) -> int:
+    if item is None:
+        return 0
+    return item.first if isinstance(item, Gap) else item.n
+
+
+def _last_of(item: Event | Scan | Gap) -> int:
+    return item.last if isinstance(item, Gap) else last_number(item)
 
 
 def read_head(file: BinaryIO) -> Head | None:

@@ -62,7 +62,10 @@ RETRY_S: Final = (0.5, 30.0)  # the first and the longest pause between attempts
 _BATCH: Final = 4096  # records taken from the backlog at once
 _MOST_UNSYNCED: Final = 16_384  # a burst is synced when this many records are not
 _RECENT: Final = 8192  # records kept in memory for readers
-_PAUSE_S: Final = 0.005  # how long a publisher that outruns the writer gives way, at most
+# A publisher that outruns the writer gives way for this long, several times if the backlog is
+# nearly full.
+_PAUSE_S: Final = 0.005
+_PAUSES: Final = 20
 _GAPS_KNOWN: Final = 64
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _UNUSABLE: Final = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT)
@@ -121,7 +124,7 @@ class Recorder:
         # gives way for milliseconds. Bound to the instance, as it is called for every record.
         self.append: Callable[[Record], None] = self._backlog.append
         self._capacity = capacity
-        self._turning = threading.Lock()  # held by the writer while it works
+        self._took = threading.Event()  # the writer has taken a batch
         self._wake = executor.signal()  # there is
         self._hurry = executor.signal()  # do not gather: somebody waits, or it is the end
         self._waiters: list[tuple[int, Signal]] = []
@@ -289,9 +292,8 @@ class Recorder:
         self._wake.clear()
         self._backlog.armed = False
         try:
-            with self._turning:
-                self._numbers.renew()
-                self._write_all()
+            self._numbers.renew()
+            self._write_all()
             self._enforce_limit()
         except OSError as error:
             self._refused(error)
@@ -305,6 +307,7 @@ class Recorder:
         with self._step():
             self._writer.write(())  # what an earlier attempt has left
         while entries := self._backlog.take(self._writer.synced):
+            self._took.set()
             self._tell_gaps(entries)
             with self._step():
                 self._writer.write(entries)
@@ -362,10 +365,20 @@ class Recorder:
         if n < backlog.pace_at:
             return
         backlog.pace_at = n + PACE
-        if 4 * len(backlog) > self._capacity and not self._failing:
-            self._hurry.set()
-            if self._turning.acquire(timeout=_PAUSE_S):
-                self._turning.release()
+        if 4 * len(backlog) > self._capacity:
+            self._give_way()
+
+    def _give_way(self) -> None:
+        # Real milliseconds, not the executor's: it is the processor that the writer lacks, and the
+        # publisher holds the stream's lock. On a disk that will not, waiting would not help.
+        self._hurry.set()
+        for _ in range(_PAUSES):
+            if self._condition:
+                return
+            self._took.clear()
+            self._took.wait(_PAUSE_S)
+            if 4 * len(self._backlog) < 3 * self._capacity:
+                return
 
     # Waiting for it
 
