@@ -75,6 +75,7 @@ def _inherited(number: str) -> socket.socket:
     except (ValueError, OSError):
         raise ServeError(f"LEYDEN_LISTEN_FD is {number}, which is no socket", 2) from None
     if not listening or listener.family not in (socket.AF_INET, socket.AF_INET6):
+        listener.close()
         raise ServeError(f"LEYDEN_LISTEN_FD is {number}, which does not listen for TCP", 2)
     return listener
 
@@ -91,7 +92,8 @@ def _bound(environ: Mapping[str, str]) -> socket.socket:
         family, _, _, _, address = found[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        words = error.strerror or str(error)
+        # The resolver numbers its errors below 0; the others' texts repeat the address.
+        words = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
         raise ServeError(
             f"cannot listen on {host}:{port}: {words}; "
             "stop what uses it or choose another with LEYDEN_PORT"

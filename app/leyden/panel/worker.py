@@ -14,11 +14,14 @@ from typing import Any, Final
 from gunicorn import glogging, util
 from gunicorn.workers import gthread
 
-from leyden.kernel import NS, SystemClock
+from leyden.kernel import NS, Clock, SystemClock
 from leyden.panel.errors import error_body
 
 SOCKETS: Final = "/socket.io"
 REQUEST_S: Final = 20.0  # from a connection's first byte to the end of its answer
+HEAD_S: Final = 5.0  # from a connection's first byte to the end of the request's head
+CROWDED: Final = 16  # connections whose head is being waited for; from then on they have
+CROWDED_HEAD_S: Final = 1.0  # this long
 _FIRST_BYTE_S: Final = 0.2  # then the connection waits without a thread
 _LINGER_S: Final = 0.2  # for kept-alive connections when the panel stops
 
@@ -31,20 +34,23 @@ class PanelWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._clock = SystemClock()
+        self._clock: Clock = SystemClock()
+        self._reading: dict[Any, int] = {}  # connection -> when its head began to come, ns
         self._busy: dict[Any, int] = {}  # connection -> when its request began, ns
         self._hung_up = False
 
     def handle(self, conn: Any) -> Any:
         """Serve one request of a connection, in a thread."""
-        self._busy[conn] = self._clock.monotonic_ns()
+        self._reading[conn] = self._busy[conn] = self._clock.monotonic_ns()
         try:
             return super().handle(conn)
         finally:
+            self._reading.pop(conn, None)
             self._busy.pop(conn, None)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request whose head has been read; a live view may last as long as it likes."""
+        self._reading.pop(conn, None)
         if req.method == "GET" and req.path.startswith(SOCKETS):
             self._busy.pop(conn, None)
         return super().handle_request(req, conn)
@@ -56,14 +62,19 @@ class PanelWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships
     def notify(self) -> None:
         """Once a second: show a sign of life, end what takes too long."""
         super().notify()
-        due = self._clock.monotonic_ns() - round(REQUEST_S * NS)
-        for conn, begun in list(self._busy.items()):
-            if begun < due:
-                self._busy.pop(conn, None)
-                _shut(conn.sock)
+        self._end_older(self._busy, REQUEST_S)
+        crowded = len(self._reading) > CROWDED
+        self._end_older(self._reading, CROWDED_HEAD_S if crowded else HEAD_S)
         if not self.alive and not self._hung_up:
             self._hung_up = True
             self.wsgi.close()
+
+    def _end_older(self, connections: dict[Any, int], seconds: float) -> None:
+        due = self._clock.monotonic_ns() - round(seconds * NS)
+        for conn, begun in list(connections.items()):
+            if begun < due:
+                connections.pop(conn, None)
+                _shut(conn.sock)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
         """Answer what was no HTTP request, in the same form as every other error."""
