@@ -49,7 +49,7 @@ class Rig:
 
     def start(self) -> Rig:
         """Begin to write, under the simulation."""
-        self.recorder.start(ABOUT, self.stream.routes, self._report)
+        self.recorder.start(ABOUT, self.stream.routes, self._report, self.stream.scans)
         return self
 
     def _report(self, route: str, value: Mapping[str, Value]) -> None:

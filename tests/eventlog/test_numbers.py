@@ -114,6 +114,24 @@ def test_numbers_used_after_the_end_are_secured_again(tmp_path: Path) -> None:
     assert bound(tmp_path) == granted
 
 
+def test_a_disk_that_hangs_is_waited_for_a_moment_only(tmp_path: Path) -> None:
+    files, release, hanging = FailingFiles(), threading.Event(), threading.Event()
+    numbers = Numbers(tmp_path, (0, 0), files)
+    numbers.reserve()
+    numbers.reserve()
+    files.delay("sync", lambda: (hanging.set(), release.wait(30)))
+    writer = threading.Thread(target=numbers.renew)
+    writer.start()
+    assert hanging.wait(10)
+    assert numbers.reserve(0.0) == 1 + 3 * BLOCK
+    assert numbers.reserve(0.01) == 1 + 4 * BLOCK
+    assert numbers.unsecured == 2 * BLOCK
+    release.set()
+    writer.join()
+    numbers.renew()
+    assert numbers.unsecured == 0
+
+
 def test_blocks_granted_from_many_threads_do_not_overlap(tmp_path: Path) -> None:
     numbers = Numbers(tmp_path, (0, 0))
     granted: list[int] = []

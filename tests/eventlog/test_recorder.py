@@ -211,6 +211,20 @@ def test_a_new_channel_table_begins_a_segment(tmp_path: Path) -> None:
     assert [len(head.tables) for head in heads if head] == [1, 2]
 
 
+def test_announced_scans_are_described_before_they_come(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.stream.declare_scan(CHANNELS[:3], "device.air")
+    rig.stream.declare_scan(CHANNELS[:5], "device.air")
+    rig.start()
+    for width in (5, 3, 5):
+        rig.scan(width=width)
+        rig.run(1)
+    head = rig.stream.head
+    rig.close()
+    assert len(segments(tmp_path)) == 1
+    assert numbers(everything(tmp_path)) == list(range(1, head + 1))
+
+
 def test_a_new_route_begins_a_segment_that_describes_it(tmp_path: Path) -> None:
     rig = Rig(tmp_path).start()
     rig.publish()

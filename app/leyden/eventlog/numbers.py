@@ -44,7 +44,8 @@ class Numbers:
     def __init__(self, folder: Path, logged: tuple[int, int], files: Files = FILES) -> None:
         self._path = folder / _FILE
         self._files = files
-        self._guard = threading.Lock()  # held while writing, but never while waiting for a lane
+        self._counting = threading.Lock()
+        self._writing = threading.Lock()  # held while the disk is asked, so never waited for long
         found = read_sequence(folder)
         boot, last = logged
         self.lost = found is None and boot > 0  # the file is gone although there is a log
@@ -62,16 +63,22 @@ class Numbers:
         """Numbers given out that are not reserved on disk."""
         return max(0, self._granted - self._secured)
 
-    def reserve(self) -> int:
+    def reserve(self, patience_s: float = 1.0) -> int:
         """Grant one block more and return the first number beyond it.
 
-        Returns at once while `renew` keeps up; otherwise it writes the bound itself.
+        Returns at once while `renew` keeps up. Otherwise it writes the bound itself, after waiting
+        at most `patience_s` for another who does; with 0 it leaves the disk alone.
         """
-        with self._guard:
+        with self._counting:
             self._granted += BLOCK
-            if self._granted > self._secured:
-                self._try_to_secure(self._granted + BLOCK)
-            return self._granted
+            granted = self._granted
+        if granted > self._secured and patience_s and self._writing.acquire(timeout=patience_s):
+            try:
+                if granted > self._secured:
+                    self._try_to_secure(granted + BLOCK)
+            finally:
+                self._writing.release()
+        return granted
 
     def due(self) -> bool:
         """Whether less than a whole block is secured ahead."""
@@ -83,8 +90,8 @@ class Numbers:
         Raises:
             OSError: the disk refused.
         """
-        if self.due():
-            with self._guard:
+        with self._writing:
+            if self.due():
                 self._secure(self._granted + BLOCK)
 
     def finish(self, last: int) -> None:
@@ -93,12 +100,12 @@ class Numbers:
         Raises:
             OSError: the disk refused; the next boot begins above the reserved bound.
         """
-        with self._guard:
+        with self._writing:
             self._secure(last + 1)
 
     def secure_granted(self) -> None:
         """Make sure that what was granted stays this boot's own, after `finish` said otherwise."""
-        with self._guard:
+        with self._writing:
             if self._granted > self._secured:
                 self._try_to_secure(self._granted)
 

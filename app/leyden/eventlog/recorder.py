@@ -23,7 +23,7 @@ from leyden.eventlog.clocklog import WallWatch
 from leyden.eventlog.numbers import Numbers
 from leyden.eventlog.reader import MISSING, RESTARTED, LogReader
 from leyden.eventlog.recovery import Recovery, mend_segments
-from leyden.eventlog.schema import About, Entry
+from leyden.eventlog.schema import About, Entry, Table
 from leyden.eventlog.writer import SEGMENT_BYTES, SEGMENT_S, LogWriter
 from leyden.kernel import (
     NS,
@@ -172,9 +172,11 @@ class Recorder:
     def reserve(self) -> int:
         """Return the number that ends the next block.
 
-        At once, unless blocks are used up faster than the disk takes their bounds.
+        At once, unless blocks are used up faster than the disk takes their bounds. A disk that is
+        in trouble is not waited for.
         """
-        bound = self._numbers.reserve()
+        self.check()
+        bound = self._numbers.reserve(0.0 if self._condition else 1.0)
         if self._numbers.due():
             self._hurry.set()
             self._wake.set()
@@ -203,7 +205,11 @@ class Recorder:
     # Its life
 
     def start(
-        self, about: About, routes: Callable[[], Iterable[RouteInfo]], report: Report
+        self,
+        about: About,
+        routes: Callable[[], Iterable[RouteInfo]],
+        report: Report,
+        scans: Callable[[], Iterable[Table]] = tuple,
     ) -> None:
         """Begin to write.
 
@@ -212,6 +218,8 @@ class Recorder:
             routes: returns the declared routes, for the heads: the stream's `routes`.
             report: publishes a value on one of the routes in `REPORTS`. It is called from the
                 writer's lane and must not wait for a commit.
+            scans: returns the announced scans, so that the first segment describes them all: the
+                stream's `scans`.
 
         Raises:
             TypeError: the configuration is not plain data.
@@ -219,6 +227,7 @@ class Recorder:
         about.digest()
         self._writer.about = about
         self._writer.routes = routes
+        self._writer.scans = scans
         self._report = report
         self._lane = self._executor.start_lane("log.writer", self._run)
 
@@ -292,9 +301,13 @@ class Recorder:
         self._wake.clear()
         self._backlog.armed = False
         try:
-            self._numbers.renew()
+            if self._numbers.due():
+                with self._step():
+                    self._numbers.renew()
             self._write_all()
-            self._enforce_limit()
+            if self._writer.opened != self._opened:
+                with self._step():
+                    self._enforce_limit()
         except OSError as error:
             self._refused(error)
         except Exception as error:  # noqa: BLE001 - a defect must not end the log: counted and told
@@ -463,8 +476,6 @@ class Recorder:
     # Limits
 
     def _enforce_limit(self) -> None:
-        if self._writer.opened == self._opened:
-            return
         self._opened = self._writer.opened
         excess = self._segment_bytes - self._limit_bytes  # the present segment may still grow
         closed = self._closed_segments()

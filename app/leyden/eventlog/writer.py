@@ -17,6 +17,7 @@ from leyden.eventlog.schema import (
     Entry,
     Head,
     LineEncoder,
+    Table,
     describe,
     encode_gap,
     encode_head,
@@ -67,6 +68,7 @@ class LogWriter:
     ) -> None:
         self.about = About()
         self.routes: Callable[[], Iterable[RouteInfo]] = tuple
+        self.scans: Callable[[], Iterable[Table]] = tuple
         self.synced = 0  # the last number known to be on the disk
         self.opened = 0  # segments begun
         self.unsynced: list[Entry] = []  # in order; kept until they are on the disk
@@ -180,6 +182,7 @@ class LogWriter:
     def _head(self, first: int) -> Head:
         infos = tuple(self.routes())
         self._encoder.routes |= {info.route.key for info in infos}
+        self._encoder.add_tables(set(self.scans()))
         tables = sorted(self._encoder.tables.items(), key=lambda item: item[1])
         return Head(
             boot=self._boot,
