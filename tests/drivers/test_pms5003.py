@@ -218,7 +218,7 @@ def test_after_a_failure_what_comes_is_not_the_rest(setup: Setup) -> None:
         setup.driver.read()
     setup.line.error = None
     setup.hear(DUSTY[20:], after_s=0.01)
-    with pytest.raises(ChecksumError):
+    with pytest.raises(NotReadyError):
         setup.driver.read()
 
 
@@ -241,8 +241,21 @@ def test_silence_is_no_data(setup: Setup) -> None:
 
 
 def test_garbage_is_called_garbage(setup: Setup) -> None:
-    setup.hear(bytes(40))
-    with pytest.raises(ChecksumError, match="40 bytes arrived and no whole frame"):
+    setup.hear(bytes(80))
+    with pytest.raises(ChecksumError, match="80 bytes arrived and no whole frame"):
+        setup.driver.read()
+
+
+def test_one_torn_frame_is_no_garbage(setup: Setup) -> None:
+    for half in (DUSTY[:16], DUSTY[16:]):
+        setup.hear(half)
+        with pytest.raises(NotReadyError):
+            setup.driver.read()
+
+
+def test_a_frame_with_a_wrong_sum_is_damage(setup: Setup) -> None:
+    setup.hear(DUSTY[:-1] + b"\x00")
+    with pytest.raises(ChecksumError):
         setup.driver.read()
 
 

@@ -48,6 +48,7 @@ _REST_S: Final = 0.05  # a frame takes 33 ms; its rest is waited for this long
 _TORN_S: Final = 0.1  # a pause after which what follows is not the rest of a frame
 _SILENT_S: Final = STABLE_PERIOD_S + 0.7  # no frame for so long: one is missing
 _GONE_S: Final = 2 * STABLE_PERIOD_S + 0.7  # not one byte for so long: it may have lost power
+_NOISE: Final = 2 * (HEADER_BYTES + DATA_LENGTH)  # bytes; one torn frame alone is no noise
 _FRESH_S: Final = 5.0  # not read for longer: what lies in the buffer is of unknown age
 
 MASSES: Final = ("pm1_0", "pm2_5", "pm10")
@@ -181,7 +182,7 @@ class PMS5003(Device[TableReading]):
 
     def _refuse_noise(self) -> None:
         splitter = self._splitter
-        if splitter.damaged or splitter.skipped >= HEADER_BYTES + DATA_LENGTH:
+        if splitter.damaged or splitter.skipped >= _NOISE:
             text = f"{splitter.skipped} bytes arrived and no whole frame among them"
             splitter.forgive()
             raise ChecksumError(f"{text}; is it a PMS5003, at 9600 Bd?")
