@@ -59,7 +59,7 @@ class Executor(Protocol):
 
     clock: Clock
 
-    def start_lane(self, name: str, body: Callable[[], None]) -> Lane:
+    def start_lane(self, name: str, body: Callable[[], object]) -> Lane:
         """Run `body` in a lane of its own; an exception that leaves it goes to the excepthook."""
         ...
 
@@ -71,7 +71,7 @@ class Executor(Protocol):
 class _ThreadLane:
     """A lane in a daemon thread: one that hangs in the kernel must not hold the process."""
 
-    def __init__(self, name: str, body: Callable[[], None]) -> None:
+    def __init__(self, name: str, body: Callable[[], object]) -> None:
         self.name = name
         self._thread = threading.Thread(target=body, name=name, daemon=True)
         self._thread.start()
@@ -92,7 +92,7 @@ class SystemExecutor:
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
 
-    def start_lane(self, name: str, body: Callable[[], None]) -> Lane:
+    def start_lane(self, name: str, body: Callable[[], object]) -> Lane:
         """Start a daemon thread called `name`."""
         return _ThreadLane(name, body)
 
@@ -104,7 +104,7 @@ class SystemExecutor:
 class _SimulatedLane:
     """A thread that runs only while it holds the baton."""
 
-    def __init__(self, executor: SimulatedExecutor, name: str, body: Callable[[], None]) -> None:
+    def __init__(self, executor: SimulatedExecutor, name: str, body: Callable[[], object]) -> None:
         self.name = name
         self.baton = threading.Semaphore(0)
         self.cancelled = False
@@ -209,7 +209,7 @@ class SimulatedExecutor:
         """The clock, for tests that step wall time."""
         return self._time
 
-    def start_lane(self, name: str, body: Callable[[], None]) -> Lane:
+    def start_lane(self, name: str, body: Callable[[], object]) -> Lane:
         """Make a lane that is due now; it begins when the baton reaches it."""
         lane = _SimulatedLane(self, name, body)
         self._lanes.append(lane)
