@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -503,3 +504,28 @@ class _DirectLink:
 def test_limits_are_those_that_were_promised() -> None:
     assert (live.CLIENTS, live.CREDIT) == (24, 2)
     assert Ring()._age_ns == 600 * 1_000_000_000
+
+
+def test_a_mistake_of_our_own_does_not_end_the_following(
+    hub: Hub,
+    backend: MemoryBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backend.publish()
+    extend, failed = hub.ring.extend, threading.Event()
+
+    def fail_once(*found: Any) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise ZeroDivisionError
+        extend(*found)
+
+    monkeypatch.setattr(hub.ring, "extend", fail_once)
+    hub.start()
+    assert hub.ready.wait(5.0)
+    browser = Browser(hub)
+    hub._feeds.add(browser.feed)
+    backend.publish()
+    assert browser.feed._wake.wait(5.0)
+    assert "following the runtime failed" in caplog.text

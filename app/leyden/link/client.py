@@ -19,7 +19,6 @@ import msgspec
 from leyden.kernel import Answer, Gap, LeydenError, Role, Value
 from leyden.link.address import short_address
 from leyden.link.protocol import (
-    ANSWERS,
     MAX_ANSWER_BYTES,
     MAX_EVENTS,
     MAX_POINTS,
@@ -85,6 +84,7 @@ __all__ = [
 ]
 
 _IDLE: Final = 4  # connections kept for the next request
+_HISTORY_S: Final = 15.0  # a month of a log on a memory card takes its time
 _ID: Final = 1  # one request at a time on a connection, so one id is enough
 
 T = TypeVar("T")
@@ -175,9 +175,15 @@ class LinkClient:
         points: int = 300,
     ) -> History:
         """A route's past in at most `points` points: the last `span_s`, or since `from_mono`."""
-        return self._query(
-            "history", History, route=route, span_s=span_s, from_mono=from_mono, points=points
-        )
+        request = {
+            "op": "query",
+            "what": "history",
+            "route": route,
+            "span_s": span_s,
+            "from_mono": from_mono,
+            "points": points,
+        }
+        return self._ask(request, History, _HISTORY_S)
 
     def signals(self) -> SignalList:
         """All signals of a simulated world."""
@@ -214,10 +220,8 @@ class LinkClient:
         for wire in idle:
             wire.close()
 
-    def _query(self, what: What, kind: type[T], **params: Any) -> T:
-        given = {name: value for name, value in params.items() if value is not None}
-        answer: T = self._ask({"op": "query", "what": what, **given}, ANSWERS[what])
-        return answer
+    def _query(self, what: What, kind: type[T], **params: str) -> T:
+        return self._ask({"op": "query", "what": what, **params}, kind)
 
     def _ask(self, request: dict[str, Any], kind: type[T], wait_s: float = 0.0) -> T:
         line = msgspec.json.encode({"id": _ID, **request}) + b"\n"

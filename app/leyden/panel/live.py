@@ -8,6 +8,7 @@ newest value and is told how many it was spared; one that stops taking anything 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -38,6 +39,7 @@ _RETRY_S: Final = (
 )  # after the first, second, … failure
 
 _encode = msgspec.json.Encoder().encode
+_log = logging.getLogger("leyden.panel")
 
 
 class PanelFullError(LeydenError):
@@ -335,7 +337,9 @@ class Hub:
             try:
                 pause_s = self.read_once()
                 failures = 0
-            except (LinkDownError, LinkRefusal):
+            except Exception as error:  # noqa: BLE001 - without this thread no browser hears again
+                if not isinstance(error, (LinkDownError, LinkRefusal)):
+                    _log.exception("following the runtime failed; trying again")
                 self._in_touch = False
                 pause_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
                 failures += 1

@@ -93,7 +93,8 @@ def _bound(environ: Mapping[str, str]) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         # The resolver numbers its errors below 0; the others' texts repeat the address.
-        words = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        number = error.errno or 0
+        words = os.strerror(number) if number > 0 else error.strerror
         raise ServeError(
             f"cannot listen on {host}:{port}: {words}; "
             "stop what uses it or choose another with LEYDEN_PORT"
