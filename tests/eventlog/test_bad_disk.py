@@ -292,7 +292,8 @@ def test_a_disk_that_is_full_at_the_start_is_taken_into_use_later(tmp_path: Path
 def test_a_defect_in_writing_is_reported_and_the_log_goes_on(tmp_path: Path) -> None:
     rig = Rig(tmp_path).start()
     steady(rig, 1)
-    write, raised = rig.recorder._writer.write, []
+    write = rig.recorder._writer.write
+    raised: list[int] = []
 
     def defective(entries: object) -> None:
         if not raised:

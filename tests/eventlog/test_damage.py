@@ -277,7 +277,8 @@ def test_numbers_are_never_used_again_when_the_sequence_file_is_damaged(
 
 
 def test_a_crash_of_a_crash_keeps_numbers_apart(tmp_path: Path) -> None:
-    folder, used = tmp_path / "0", set()
+    folder = tmp_path / "0"
+    used: set[int] = set()
     for boot in range(1, 8):
         rig = Rig(folder).start()
         assert rig.recorder.boot == boot

@@ -119,7 +119,12 @@ def test_a_disk_that_hangs_is_waited_for_a_moment_only(tmp_path: Path) -> None:
     numbers = Numbers(tmp_path, (0, 0), files)
     numbers.reserve()
     numbers.reserve()
-    files.delay("sync", lambda: (hanging.set(), release.wait(30)))
+
+    def hang() -> None:
+        hanging.set()
+        release.wait(30)
+
+    files.delay("sync", hang)
     writer = threading.Thread(target=numbers.renew)
     writer.start()
     assert hanging.wait(10)

@@ -74,9 +74,12 @@ def test_going_on_with_the_next_page_does_not_read_the_segment_again(
     reader = LogReader(tmp_path)
     checked: list[int] = []
     crc32 = zlib.crc32
-    monkeypatch.setattr(
-        "leyden.eventlog.blocks.zlib.crc32", lambda data: checked.append(len(data)) or crc32(data)
-    )
+
+    def counted(data: bytes) -> int:
+        checked.append(len(data))
+        return crc32(data)
+
+    monkeypatch.setattr("leyden.eventlog.blocks.zlib.crc32", counted)
     at = reader.read(0, 14_000).next
     checked.clear()
     reader.read(at, 100)
