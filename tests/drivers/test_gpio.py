@@ -209,7 +209,9 @@ def test_the_verdict_does_not_depend_on_when_edges_are_fetched(bench: Callable[.
         a.start()
         for _ in range(round(6.0 / every_s)):
             reading = a.read(after_s=every_s)
-        return reading.table["door_glitches"]
+        count = reading.table["door_glitches"]
+        assert isinstance(count, int)
+        return count
 
     assert glitches(0.003) == glitches(0.05) == glitches(2.0) > 0
 
@@ -301,21 +303,21 @@ def test_a_switch_that_is_broken_from_the_start_has_no_value(bench: Callable[...
 
 def test_a_switch_between_its_contacts_keeps_its_value_with_a_doubt() -> None:
     device, chip, clock = faked({"door": SWITCH})
-    chip.lines[18].level = True  # made is false: the other contact is closed
+    chip.inputs[18].level = True  # made is false: the other contact is closed
     for _ in range(3):
         clock.advance(1.0)
         device.read()
     assert device.read().doubts == {}
 
     left = clock.monotonic_ns() + NS
-    chip.lines[18].level = False
-    chip.lines[18].queue = [EdgeEvent(left, False)]
+    chip.inputs[18].level = False
+    chip.inputs[18].queue = [EdgeEvent(left, False)]
     clock.advance(1.03)
     reading = device.read()
     assert (reading.table["door"], reading.doubts["door"].quality) == (False, UNCERTAIN)
 
-    chip.lines[17].level = True
-    chip.lines[17].queue = [EdgeEvent(left + 8 * MS, True)]
+    chip.inputs[17].level = True
+    chip.inputs[17].queue = [EdgeEvent(left + 8 * MS, True)]
     clock.advance(0.02)
     reading = device.read()
     assert (reading.table["door"], reading.doubts) == (True, {})
@@ -599,16 +601,17 @@ class FakeChip:
     name = "fake"
 
     def __init__(self) -> None:
-        self.lines: dict[int, Any] = {}
+        self.inputs: dict[int, FakeInput] = {}
+        self.outputs: dict[int, FakeOutput] = {}
         self.asked: dict[int, dict[str, Any]] = {}
 
     def input(self, line: int, **asked: Any) -> FakeInput:
         self.asked[line] = asked
-        return self.lines.setdefault(line, FakeInput(line))
+        return self.inputs.setdefault(line, FakeInput(line))
 
     def output(self, line: int, *, safe: bool, **asked: Any) -> FakeOutput:
         self.asked[line] = {"safe": safe, **asked}
-        return self.lines.setdefault(line, FakeOutput(line, safe))
+        return self.outputs.setdefault(line, FakeOutput(line, safe))
 
 
 def faked(lines: Mapping[str, Line], **options: Any) -> tuple[Gpio, FakeChip, ManualClock]:
@@ -621,7 +624,7 @@ def faked(lines: Mapping[str, Line], **options: Any) -> tuple[Gpio, FakeChip, Ma
 
 def test_a_level_that_its_edges_do_not_explain_is_doubted_then_believed() -> None:
     device, chip, clock = faked({"door": DOOR})
-    chip.lines[17].level = True  # and no edge ever came
+    chip.inputs[17].level = True  # and no edge ever came
     doubt = device.read().doubts["door"]
     assert (doubt.quality, doubt.reason) == (UNCERTAIN, "missed_edges")
 
@@ -634,9 +637,9 @@ def test_a_level_that_its_edges_do_not_explain_is_doubted_then_believed() -> Non
 
 def test_an_edge_that_arrives_late_is_no_lost_edge() -> None:
     device, chip, clock = faked({"rain": Line(27, mode=Mode.COUNTER, debounce=0.01)})
-    chip.lines[27].level = True
+    chip.inputs[27].level = True
     device.read()
-    chip.lines[27].queue = [EdgeEvent(100 * NS, True)]
+    chip.inputs[27].queue = [EdgeEvent(100 * NS, True)]
     clock.advance(1.0)
     reading = device.read()
 
@@ -645,8 +648,8 @@ def test_an_edge_that_arrives_late_is_no_lost_edge() -> None:
 
 def test_a_line_that_never_rests_does_not_hold_the_lane() -> None:
     device, chip, _ = faked({"flow": METER, "door": DOOR})
-    chip.lines[27].queue = [EdgeEvent(100 * NS + i * 10_000, True) for i in range(10_000)]
-    chip.lines[17].queue = [EdgeEvent(100 * NS + i * 10_000, i % 2 == 0) for i in range(10_000)]
+    chip.inputs[27].queue = [EdgeEvent(100 * NS + i * 10_000, True) for i in range(10_000)]
+    chip.inputs[17].queue = [EdgeEvent(100 * NS + i * 10_000, i % 2 == 0) for i in range(10_000)]
     reading = device.read()
 
     assert reading.table["flow"] == MOST_EDGES
@@ -663,7 +666,7 @@ def test_only_the_counted_edges_are_asked_for_where_nothing_is_debounced() -> No
 
 def test_a_line_that_fails_spoils_no_other() -> None:
     device, chip, _ = faked({"door": DOOR, "flow": METER, "state": VENT})
-    chip.lines[17].error = NoAnswerError("the door's line is silent")
+    chip.inputs[17].error = NoAnswerError("the door's line is silent")
     reading = device.read()
 
     assert set(reading.doubts) == {"door", "door_glitches"}
@@ -675,7 +678,8 @@ def test_a_line_that_fails_spoils_no_other() -> None:
 
 def test_a_chip_that_is_gone_is_a_failed_read() -> None:
     device, chip, _ = faked({"door": DOOR, "state": VENT})
-    for line in chip.lines.values():
+    lines: list[FakeInput | FakeOutput] = [*chip.inputs.values(), *chip.outputs.values()]
+    for line in lines:
         line.error = BusLostError("the chip is gone")
 
     with pytest.raises(BusLostError):
@@ -685,7 +689,7 @@ def test_a_chip_that_is_gone_is_a_failed_read() -> None:
 def test_the_witness_speaks_when_no_line_answers() -> None:
     device, chip, _ = faked({"door": DOOR})
     device.check()
-    chip.lines[17].error = BusLostError("the chip is gone")
+    chip.inputs[17].error = BusLostError("the chip is gone")
 
     with pytest.raises(BusLostError):
         device.check()
@@ -695,12 +699,12 @@ def test_one_output_that_cannot_be_closed_keeps_no_other_from_its_safe_value() -
     device, chip, _ = faked({"a": VENT, "b": Line(23, mode=Mode.OUTPUT, safe=True)})
     device.write("a", True)
     device.write("b", False)
-    chip.lines[22].error = BusLostError("stuck")
+    chip.outputs[22].error = BusLostError("stuck")
 
     with pytest.raises(BusLostError):
         device.stop()
-    assert chip.lines[23].closed
-    assert chip.lines[23].level is True
+    assert chip.outputs[23].closed
+    assert chip.outputs[23].level is True
 
 
 def test_what_is_not_started_says_so() -> None:
@@ -776,7 +780,7 @@ def test_a_lease_is_three_periods_and_at_least_a_second_unless_told(
     device.start()
     device.write("state", True)
 
-    assert chip.lines[22].holds == [(False, lease_ms), (True, lease_ms)]
+    assert chip.outputs[22].holds == [(False, lease_ms), (True, lease_ms)]
 
 
 def test_a_short_circuit_is_shown_as_what_the_line_is_with_a_doubt(

@@ -126,7 +126,9 @@ def test_values_lie_in_the_range_that_their_channels_declare() -> None:
         for channel in device.channels():
             if channel.name in values and channel.minimum is not None:
                 assert channel.maximum is not None
-                assert channel.minimum <= values[channel.name] <= channel.maximum
+                value = values[channel.name]
+                assert isinstance(value, int | float)
+                assert channel.minimum <= value <= channel.maximum
 
 
 def test_this_machine_reads_good_values_from_its_own_kernel() -> None:

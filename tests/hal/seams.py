@@ -232,7 +232,7 @@ class _Request:
             self._number += 1
             kind = kinds.RISING_EDGE if edge.rising else kinds.FALLING_EDGE
             number = self._number + lost
-            events.append(gpiod.EdgeEvent(kind, edge.mono, 0, number, number))
+            events.append(gpiod.EdgeEvent(kind.value, edge.mono, 0, number, number))
         return events
 
     def release(self) -> None:

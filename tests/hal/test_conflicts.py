@@ -24,7 +24,7 @@ class ManyLines:
     lines: dict[str, Line] = field(default_factory=lambda: {"door": Line(4), "vent": Line(17)})
 
 
-def test_two_chips_on_one_address_are_named_with_the_place():
+def test_two_chips_on_one_address_are_named_with_the_place() -> None:
     claims = [
         *claims_of("air", "i2c1", "i2c", Options(address=0x76)),
         *claims_of("cellar", "i2c1", "i2c", Options(address=0x76)),
@@ -46,11 +46,11 @@ def test_two_chips_on_one_address_are_named_with_the_place():
         ("none", Options(), []),
     ],
 )
-def test_each_kind_of_bus_has_its_places(kind, options, places):
+def test_each_kind_of_bus_has_its_places(kind: str, options: object, places: list[str]) -> None:
     assert [claim.place for claim in claims_of("x", "bus", kind, options)] == places
 
 
-def test_every_conflict_is_told_in_a_fixed_order():
+def test_every_conflict_is_told_in_a_fixed_order() -> None:
     claims = [Claim(d, "b", p) for p in ("z", "a") for d in ("two", "one", "three")]
     first, second = conflicts(claims)
     assert first.startswith("one and three and two both use a")
@@ -67,11 +67,11 @@ def test_every_conflict_is_told_in_a_fixed_order():
         (0xEC, "found I2C address 0xec, expected 0x08 to 0x77; did you mean 0x76?"),
     ],
 )
-def test_an_address_no_chip_can_have_is_found(address: int, words: str):
+def test_an_address_no_chip_can_have_is_found(address: int, words: str) -> None:
     assert address_fault(address) == words
 
 
-def test_an_option_says_its_unit():
+def test_an_option_says_its_unit() -> None:
     @dataclass(frozen=True)
     class Timing:
         settle: Annotated[float, Quantity("s")] = 0.1
@@ -80,6 +80,6 @@ def test_an_option_says_its_unit():
     assert hint.__metadata__ == (Quantity("s"),)
 
 
-def test_an_option_of_an_unknown_unit_is_refused():
+def test_an_option_of_an_unknown_unit_is_refused() -> None:
     with pytest.raises(UnitError, match='found unit "second"'):
         Quantity("second")

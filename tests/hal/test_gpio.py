@@ -51,7 +51,12 @@ class Bench:
 
 
 @pytest.fixture(params=["mock", "linux"])
-def bench(request, executor: SimulatedExecutor, tmp_path: Path, monkeypatch) -> Bench:
+def bench(
+    request: pytest.FixtureRequest,
+    executor: SimulatedExecutor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Bench:
     world = World(executor.clock, seed=1)
     wire = MockGpioChip("gpio", executor, world)
     switch = Switch(world, "door", Options(line=17), executor.clock)
@@ -67,14 +72,14 @@ def bench(request, executor: SimulatedExecutor, tmp_path: Path, monkeypatch) -> 
     )
 
 
-def test_an_input_follows_what_is_connected(bench: Bench):
+def test_an_input_follows_what_is_connected(bench: Bench) -> None:
     line = bench.chip.input(17)
     assert line.value() is False
     bench.world.set("door.closed", True)
     assert line.value() is True
 
 
-def test_active_low_turns_the_level_round(bench: Bench):
+def test_active_low_turns_the_level_round(bench: Bench) -> None:
     line = bench.chip.input(17, active_low=True, edges=Edge.BOTH)
     assert line.value() is True
     bench.press(0.1)
@@ -83,11 +88,13 @@ def test_active_low_turns_the_level_round(bench: Bench):
 
 
 @pytest.mark.parametrize(("bias", "level"), [(Bias.UP, True), (Bias.DOWN, False)])
-def test_a_line_with_nothing_on_it_goes_where_its_bias_pulls(bench: Bench, bias, level):
+def test_a_line_with_nothing_on_it_goes_where_its_bias_pulls(
+    bench: Bench, bias: Bias, level: bool
+) -> None:
     assert bench.chip.input(4, bias=bias).value() is level
 
 
-def test_edges_are_timed_when_they_happened(bench: Bench):
+def test_edges_are_timed_when_they_happened(bench: Bench) -> None:
     line = bench.chip.input(17, edges=Edge.BOTH)
     bench.press(0.25, 0.5)
     bench.executor.run_for(3.0)
@@ -99,20 +106,22 @@ def test_edges_are_timed_when_they_happened(bench: Bench):
     ("edges", "expected"),
     [(Edge.RISING, [True, True]), (Edge.FALLING, [False]), (Edge.NONE, [])],
 )
-def test_only_the_wanted_edges_are_recorded(bench: Bench, edges: Edge, expected: list[bool]):
+def test_only_the_wanted_edges_are_recorded(
+    bench: Bench, edges: Edge, expected: list[bool]
+) -> None:
     line = bench.chip.input(17, edges=edges)
     bench.press(0.1, 0.1, 0.1)
     assert [event.rising for event in line.events()] == expected
 
 
-def test_no_more_edges_than_asked_for_and_the_rest_later(bench: Bench):
+def test_no_more_edges_than_asked_for_and_the_rest_later(bench: Bench) -> None:
     line = bench.chip.input(17, edges=Edge.BOTH)
     bench.press(0.1, 0.1, 0.1)
     assert len(line.events(2)) == 2
     assert len(line.events(2)) == 1
 
 
-def test_bounces_shorter_than_the_debounce_are_one_edge(bench: Bench):
+def test_bounces_shorter_than_the_debounce_are_one_edge(bench: Bench) -> None:
     bench.switch.contact = Contact(bench.world.source("door.closed"), bounce_s=0.004)
     line = bench.chip.input(17, edges=Edge.BOTH, debounce_s=0.01)
     bench.press(0.1, 0.2)
@@ -122,7 +131,7 @@ def test_bounces_shorter_than_the_debounce_are_one_edge(bench: Bench):
     assert 110 * MS <= events[0].mono <= 115 * MS
 
 
-def test_without_debounce_every_bounce_is_an_edge(bench: Bench):
+def test_without_debounce_every_bounce_is_an_edge(bench: Bench) -> None:
     bench.switch.contact = Contact(bench.world.source("door.closed"), bounce_s=0.004, bounces=3)
     line = bench.chip.input(17, edges=Edge.BOTH)
     bench.press(0.1)
@@ -130,7 +139,7 @@ def test_without_debounce_every_bounce_is_an_edge(bench: Bench):
     assert [event.rising for event in line.events()] == [True, False] * 3 + [True]
 
 
-def test_edges_nobody_fetched_are_counted(bench: Bench):
+def test_edges_nobody_fetched_are_counted(bench: Bench) -> None:
     line = bench.chip.input(17, edges=Edge.BOTH)
     for _ in range(KEPT // 32 + 1):
         bench.press(*([0.001] * 32))
@@ -140,7 +149,7 @@ def test_edges_nobody_fetched_are_counted(bench: Bench):
     assert line.missed() == 32
 
 
-def test_an_output_begins_at_its_value_and_is_driven(bench: Bench):
+def test_an_output_begins_at_its_value_and_is_driven(bench: Bench) -> None:
     line = bench.chip.drive(27, value=True, active_low=False, consumer="lamp")
     assert bench.lamp.levels == [True]
     line.drive(False)
@@ -148,21 +157,21 @@ def test_an_output_begins_at_its_value_and_is_driven(bench: Bench):
     assert line.value() is False
 
 
-def test_an_active_low_output_is_turned_round(bench: Bench):
+def test_an_active_low_output_is_turned_round(bench: Bench) -> None:
     line = bench.chip.drive(27, value=False, active_low=True, consumer="relay")
     assert bench.lamp.levels == [True]
     line.drive(True)
     assert (bench.lamp.levels[-1], line.value()) == (False, True)
 
 
-def test_a_short_circuit_shows_in_what_is_read_back(bench: Bench):
+def test_a_short_circuit_shows_in_what_is_read_back(bench: Bench) -> None:
     line = bench.chip.drive(27, value=False, active_low=False, consumer="lamp")
     bench.world.set("lamp.fault", "stuck_low")
     line.drive(True)
     assert line.value() is False
 
 
-def test_a_line_is_held_once_and_its_holder_named(bench: Bench):
+def test_a_line_is_held_once_and_its_holder_named(bench: Bench) -> None:
     held = bench.chip.drive(27, value=False, active_low=False, consumer="lamp")
     with pytest.raises(InUseError, match="line 27 of gpio is held by lamp"):
         bench.chip.input(27)
@@ -170,13 +179,13 @@ def test_a_line_is_held_once_and_its_holder_named(bench: Bench):
     bench.chip.input(27).close()
 
 
-def test_a_line_the_chip_does_not_have_is_refused(bench: Bench):
+def test_a_line_the_chip_does_not_have_is_refused(bench: Bench) -> None:
     with pytest.raises(MessageError, match="found line 54 of gpio, expected 0 to 53"):
         bench.chip.input(54)
 
 
 @pytest.mark.parametrize(("fault", "level"), [("stuck_high", True), ("stuck_low", False)])
-def test_a_stuck_line_is_an_edge_and_then_rests(bench: Bench, fault: str, level: bool):
+def test_a_stuck_line_is_an_edge_and_then_rests(bench: Bench, fault: str, level: bool) -> None:
     line = bench.chip.input(17, edges=Edge.BOTH)
     bench.press(0.1)
     bench.executor.run_for(0.1)
@@ -187,7 +196,7 @@ def test_a_stuck_line_is_an_edge_and_then_rests(bench: Bench, fault: str, level:
     assert line.value() is level
 
 
-def test_an_unplugged_switch_leaves_the_line_to_its_bias(bench: Bench):
+def test_an_unplugged_switch_leaves_the_line_to_its_bias(bench: Bench) -> None:
     line = bench.chip.input(17, bias=Bias.UP)
     assert line.value() is False
     bench.world.set("door.present", False)
@@ -198,7 +207,7 @@ def test_an_unplugged_switch_leaves_the_line_to_its_bias(bench: Bench):
 
 
 @pytest.fixture
-def seam(tmp_path: Path, monkeypatch) -> GpiodSeam:
+def seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GpiodSeam:
     return GpiodSeam(tmp_path, monkeypatch)
 
 
@@ -207,37 +216,39 @@ def wire(executor: SimulatedExecutor) -> MockGpioChip:
     return MockGpioChip("gpio", executor, World(executor.clock))
 
 
-def test_a_chip_is_found_by_its_label_whatever_its_number(seam: GpiodSeam, wire, executor):
+def test_a_chip_is_found_by_its_label_whatever_its_number(
+    seam: GpiodSeam, wire: MockGpioChip, executor: SimulatedExecutor
+) -> None:
     seam.add(0, "raspberrypi-exp-gpio", MockGpioChip("exp", executor, World(executor.clock)))
     seam.add(4, "pinctrl-rp1", wire)
     assert open_gpio("header", name="gpio", folder=seam.folder).input(3).line == 3
 
 
-def test_a_second_name_of_a_chip_is_the_same_chip(seam: GpiodSeam, wire):
+def test_a_second_name_of_a_chip_is_the_same_chip(seam: GpiodSeam, wire: MockGpioChip) -> None:
     seam.add(0, "pinctrl-rp1", wire)
     (seam.folder / "gpiochip4").symlink_to(seam.folder / "gpiochip0")
     open_gpio("pinctrl-rp1", name="gpio", folder=seam.folder)
 
 
-def test_a_label_nobody_has_names_those_there_are(seam: GpiodSeam, wire):
+def test_a_label_nobody_has_names_those_there_are(seam: GpiodSeam, wire: MockGpioChip) -> None:
     seam.add(0, "pinctrl-rp1", wire)
     with pytest.raises(BusMissingError, match='labelled "pinctrl-bcm2711"; found "pinctrl-rp1"'):
         open_gpio("pinctrl-bcm2711", name="gpio", folder=seam.folder)
 
 
-def test_a_machine_without_gpio_says_so(tmp_path: Path):
+def test_a_machine_without_gpio_says_so(tmp_path: Path) -> None:
     with pytest.raises(BusMissingError, match="found none at all"):
         open_gpio("header", name="gpio", folder=tmp_path)
 
 
-def test_two_chips_of_one_label_are_refused(seam: GpiodSeam, wire):
+def test_two_chips_of_one_label_are_refused(seam: GpiodSeam, wire: MockGpioChip) -> None:
     seam.add(0, "sim", wire)
     seam.add(1, "sim", wire)
     with pytest.raises(BusMissingError, match='both labelled "sim"'):
         open_gpio("sim", name="gpio", folder=seam.folder)
 
 
-def test_a_line_that_was_given_back_says_so(seam: GpiodSeam, wire):
+def test_a_line_that_was_given_back_says_so(seam: GpiodSeam, wire: MockGpioChip) -> None:
     seam.add(0, "pinctrl-rp1", wire)
     chip = open_gpio("header", name="gpio", folder=seam.folder)
     line = chip.input(17, edges=Edge.BOTH)
@@ -249,7 +260,9 @@ def test_a_line_that_was_given_back_says_so(seam: GpiodSeam, wire):
             use()
 
 
-def test_edges_are_in_monotonic_nanoseconds(seam: GpiodSeam, wire, executor):
+def test_edges_are_in_monotonic_nanoseconds(
+    seam: GpiodSeam, wire: MockGpioChip, executor: SimulatedExecutor
+) -> None:
     world = World(executor.clock)
     wire.plug(Switch(world, "door", Options(line=5), executor.clock))
     seam.add(0, "pinctrl-rp1", wire)

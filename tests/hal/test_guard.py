@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hal.parts import ADDRESS, FarEnd, InvertingChip, Options, Switch, ThermoChip, ThermoPort
@@ -56,7 +56,7 @@ class Script:
         self.closes += 1
 
     def transfer(
-        self, address: int, messages: list[Message], *, deadline: int | None = None
+        self, address: int, messages: Sequence[Message], *, deadline: int | None = None
     ) -> list[bytes]:
         step = self.steps.pop(0)
         if isinstance(step, Exception):
@@ -79,19 +79,23 @@ def stuck() -> BusStuckError:
 # Deadlines
 
 
-def test_a_guard_is_the_transport_of_the_kernel(bus: GuardedI2c):
+def test_a_guard_is_the_transport_of_the_kernel(bus: GuardedI2c) -> None:
     transport: Transport = bus
     transport.allow("air", NS)
     transport.release()
     assert transport.status()["state"] == "closed"
 
 
-def test_within_the_time_allowed_transfers_go_through(bus: GuardedI2c, executor):
+def test_within_the_time_allowed_transfers_go_through(
+    bus: GuardedI2c, executor: SimulatedExecutor
+) -> None:
     bus.allow("air", executor.clock.monotonic_ns() + 250 * MS)
     assert bus.transfer(ADDRESS, ID) == [b"\x01\x17"]
 
 
-def test_after_the_time_allowed_transfers_are_refused(bus: GuardedI2c, executor):
+def test_after_the_time_allowed_transfers_are_refused(
+    bus: GuardedI2c, executor: SimulatedExecutor
+) -> None:
     bus.allow("air", executor.clock.monotonic_ns() + 250 * MS)
     executor.run_for(0.25)
     with pytest.raises(DeadlineError, match="time allowed to air on i2c1 was over before the"):
@@ -99,7 +103,9 @@ def test_after_the_time_allowed_transfers_are_refused(bus: GuardedI2c, executor)
     assert bus.transfers == 0
 
 
-def test_an_answer_that_came_too_late_does_not_count(bus: GuardedI2c, rig: Rig, executor):
+def test_an_answer_that_came_too_late_does_not_count(
+    bus: GuardedI2c, rig: Rig, executor: SimulatedExecutor
+) -> None:
     rig.world.set("air.fault", "slow 90 ms")
     bus.allow("air", executor.clock.monotonic_ns() + 50 * MS)
     with pytest.raises(DeadlineError, match="was over when the transfer to 0x48 came back"):
@@ -107,7 +113,9 @@ def test_an_answer_that_came_too_late_does_not_count(bus: GuardedI2c, rig: Rig, 
     assert bus.errors == 1
 
 
-def test_a_driver_that_polls_for_ever_is_ended_by_its_deadline(bus: GuardedI2c, rig, executor):
+def test_a_driver_that_polls_for_ever_is_ended_by_its_deadline(
+    bus: GuardedI2c, rig: Rig, executor: SimulatedExecutor
+) -> None:
     port = ThermoPort(bus, ADDRESS)
     rig.world.set("air.fault", "slow 1 ms")
 
@@ -124,7 +132,9 @@ def test_a_driver_that_polls_for_ever_is_ended_by_its_deadline(bus: GuardedI2c, 
 
 
 @pytest.mark.parametrize(("explicit", "ambient"), [(10, 500), (500, 10)])
-def test_the_earlier_of_two_deadlines_counts(bus: GuardedI2c, rig, executor, explicit, ambient):
+def test_the_earlier_of_two_deadlines_counts(
+    bus: GuardedI2c, rig: Rig, executor: SimulatedExecutor, explicit: int, ambient: int
+) -> None:
     rig.world.set("air.fault", "slow 50 ms")
     now = executor.clock.monotonic_ns()
     bus.allow("air", now + ambient * MS)
@@ -132,20 +142,24 @@ def test_the_earlier_of_two_deadlines_counts(bus: GuardedI2c, rig, executor, exp
         bus.transfer(ADDRESS, ID, deadline=now + explicit * MS)
 
 
-def test_after_release_nobodys_time_counts(bus: GuardedI2c, executor):
+def test_after_release_nobodys_time_counts(bus: GuardedI2c, executor: SimulatedExecutor) -> None:
     bus.allow("air", executor.clock.monotonic_ns())
     bus.release()
     assert bus.transfer(ADDRESS, ID) == [b"\x01\x17"]
 
 
-def test_retries_end_at_the_deadline(bus: GuardedI2c, rig: Rig, executor):
+def test_retries_end_at_the_deadline(
+    bus: GuardedI2c, rig: Rig, executor: SimulatedExecutor
+) -> None:
     script = Script(nack(), b"late")
     guard = guarded(script, executor)
     original = script.transfer
 
-    def slow(*args, **kwargs):
+    def slow(
+        address: int, messages: Sequence[Message], *, deadline: int | None = None
+    ) -> list[bytes]:
         executor.clock.sleep(0.1)
-        return original(*args, **kwargs)
+        return original(address, messages, deadline=deadline)
 
     script.transfer = slow  # type: ignore[method-assign]  # this script is slow
     with pytest.raises(NoAnswerError):
@@ -153,7 +167,9 @@ def test_retries_end_at_the_deadline(bus: GuardedI2c, rig: Rig, executor):
     assert guard.retries == 0
 
 
-def test_a_stuck_bus_is_left_alone_when_there_is_no_time(bus: GuardedI2c, rig: Rig, executor):
+def test_a_stuck_bus_is_left_alone_when_there_is_no_time(
+    bus: GuardedI2c, rig: Rig, executor: SimulatedExecutor
+) -> None:
     rig.world.set("i2c1.fault", "stuck_low")
     with pytest.raises(BusStuckError):
         bus.transfer(ADDRESS, ID, deadline=executor.clock.monotonic_ns() + 50 * MS)
@@ -164,13 +180,15 @@ def test_a_stuck_bus_is_left_alone_when_there_is_no_time(bus: GuardedI2c, rig: R
 
 
 @pytest.mark.parametrize(("nacks", "retries"), [(0, 0), (1, 1), (2, 2)])
-def test_a_nack_is_tried_again_and_counted(executor, nacks: int, retries: int):
+def test_a_nack_is_tried_again_and_counted(
+    executor: SimulatedExecutor, nacks: int, retries: int
+) -> None:
     guard = guarded(Script(*[nack() for _ in range(nacks)], b"ok"), executor)
     assert guard.transfer(ADDRESS, ID) == [b"ok"]
     assert (guard.retries, guard.errors, guard.transfers) == (retries, nacks, nacks + 1)
 
 
-def test_a_third_nack_is_the_answer(executor):
+def test_a_third_nack_is_the_answer(executor: SimulatedExecutor) -> None:
     script = Script(nack(), nack(), nack(), b"ok")
     guard = guarded(script, executor)
     with pytest.raises(NoAnswerError):
@@ -179,7 +197,7 @@ def test_a_third_nack_is_the_answer(executor):
     assert guard.status()["state"] == "ok"  # silence at one address is not a broken bus
 
 
-def test_other_errors_are_not_tried_again(executor):
+def test_other_errors_are_not_tried_again(executor: SimulatedExecutor) -> None:
     guard = guarded(Script(BusError("EIO"), b"ok"), executor)
     with pytest.raises(BusError):
         guard.transfer(ADDRESS, ID)
@@ -189,7 +207,7 @@ def test_other_errors_are_not_tried_again(executor):
 # A stuck bus
 
 
-def test_a_stuck_bus_climbs_one_rung_a_transfer(executor):
+def test_a_stuck_bus_climbs_one_rung_a_transfer(executor: SimulatedExecutor) -> None:
     helped: list[str] = []
     rail = Rung("power", helped.append)
     script = Script(*[stuck() for _ in range(6)], b"ok")
@@ -210,7 +228,9 @@ def test_a_stuck_bus_climbs_one_rung_a_transfer(executor):
 
 
 @pytest.mark.parametrize(("failures", "rung"), [(1, "retry"), (3, "reopen"), (5, "power")])
-def test_the_rung_that_helped_is_counted(executor, failures: int, rung: str):
+def test_the_rung_that_helped_is_counted(
+    executor: SimulatedExecutor, failures: int, rung: str
+) -> None:
     guard = guarded(
         Script(*[stuck() for _ in range(failures)], b"ok"), executor, Rung("power", lambda _: None)
     )
@@ -221,7 +241,9 @@ def test_the_rung_that_helped_is_counted(executor, failures: int, rung: str):
     assert guard.status()["recovered"] == {rung: 1}
 
 
-def test_a_rung_that_fails_is_an_error_and_the_next_one_follows(executor):
+def test_a_rung_that_fails_is_an_error_and_the_next_one_follows(
+    executor: SimulatedExecutor,
+) -> None:
     def broken(_: str) -> None:
         raise BusError("the load switch does not answer")
 
@@ -233,7 +255,7 @@ def test_a_rung_that_fails_is_an_error_and_the_next_one_follows(executor):
     assert guard.status()["recovered"] == {}
 
 
-def test_on_the_wire_a_stuck_bus_is_named_and_comes_back(bus: GuardedI2c, rig: Rig):
+def test_on_the_wire_a_stuck_bus_is_named_and_comes_back(bus: GuardedI2c, rig: Rig) -> None:
     rig.world.set("i2c1.fault", "stuck_low")
     with pytest.raises(BusStuckError):
         bus.transfer(ADDRESS, ID)
@@ -246,7 +268,7 @@ def test_on_the_wire_a_stuck_bus_is_named_and_comes_back(bus: GuardedI2c, rig: R
 # A lost bus
 
 
-def test_a_bus_is_opened_when_it_is_needed_and_not_before(executor):
+def test_a_bus_is_opened_when_it_is_needed_and_not_before(executor: SimulatedExecutor) -> None:
     script = Script(b"ok", b"ok")
     guard = guarded(script, executor)
     assert (script.opens, guard.status()["state"]) == (0, "closed")
@@ -255,7 +277,7 @@ def test_a_bus_is_opened_when_it_is_needed_and_not_before(executor):
     assert script.opens == 1
 
 
-def test_a_lost_bus_is_closed_and_opened_by_the_next_transfer(executor):
+def test_a_lost_bus_is_closed_and_opened_by_the_next_transfer(executor: SimulatedExecutor) -> None:
     script = Script(BusLostError("went away"), b"ok")
     guard = guarded(script, executor)
     with pytest.raises(BusLostError):
@@ -265,7 +287,7 @@ def test_a_lost_bus_is_closed_and_opened_by_the_next_transfer(executor):
     assert guard.status()["opened"] == 2
 
 
-def test_a_bus_that_cannot_be_opened_says_why_each_time(executor):
+def test_a_bus_that_cannot_be_opened_says_why_each_time(executor: SimulatedExecutor) -> None:
     def missing() -> MockI2cBus:
         raise BusMissingError("there is no /dev/i2c-1")
 
@@ -276,7 +298,7 @@ def test_a_bus_that_cannot_be_opened_says_why_each_time(executor):
     assert (guard.errors, guard.transfers, guard.status()["state"]) == (2, 0, "closed")
 
 
-def test_closing_gives_the_bus_back_once(executor):
+def test_closing_gives_the_bus_back_once(executor: SimulatedExecutor) -> None:
     script = Script(b"ok")
     guard = guarded(script, executor)
     guard.transfer(ADDRESS, ID)
@@ -310,12 +332,16 @@ def hang(rig: Rig, bus: GuardedI2c, executor: SimulatedExecutor) -> list[BaseExc
     return errors
 
 
-def test_a_call_past_its_deadline_shows_as_a_hung_bus(bus: GuardedI2c, rig: Rig, executor):
+def test_a_call_past_its_deadline_shows_as_a_hung_bus(
+    bus: GuardedI2c, rig: Rig, executor: SimulatedExecutor
+) -> None:
     hang(rig, bus, executor)
     assert bus.status()["state"] == "hung"
 
 
-def test_a_hung_call_is_abandoned_by_name_and_the_next_caller_gets_a_new_bus(bus, rig, executor):
+def test_a_hung_call_is_abandoned_by_name_and_the_next_caller_gets_a_new_bus(
+    bus: GuardedI2c, rig: Rig, executor: SimulatedExecutor
+) -> None:
     errors = hang(rig, bus, executor)
     assert bus.abandon() == "transfer to 0x48"
     assert bus.status()["suspect"] == "transfer to 0x48"
@@ -325,7 +351,9 @@ def test_a_hung_call_is_abandoned_by_name_and_the_next_caller_gets_a_new_bus(bus
     assert (bus.status()["state"], bus.opened, errors) == ("ok", 2, [])
 
 
-def test_the_old_caller_is_refused_for_good_when_its_call_comes_back(bus, rig, executor):
+def test_the_old_caller_is_refused_for_good_when_its_call_comes_back(
+    bus: GuardedI2c, rig: Rig, executor: SimulatedExecutor
+) -> None:
     errors = hang(rig, bus, executor)
     bus.abandon()
     bus.allow("soil", executor.clock.monotonic_ns() + 10 * NS)
@@ -338,11 +366,13 @@ def test_the_old_caller_is_refused_for_good_when_its_call_comes_back(bus, rig, e
     assert bus.transfer(ADDRESS, ID, deadline=20 * NS) == [b"\x01\x17"]  # soil's time still runs
 
 
-def test_the_old_handle_is_closed_by_the_one_who_used_it(executor):
+def test_the_old_handle_is_closed_by_the_one_who_used_it(executor: SimulatedExecutor) -> None:
     released = executor.signal()
 
     class Hanging(Script):
-        def transfer(self, address, messages, *, deadline=None):
+        def transfer(
+            self, address: int, messages: Sequence[Message], *, deadline: int | None = None
+        ) -> list[bytes]:
             released.wait()
             return [b"late"]
 
@@ -363,7 +393,9 @@ def _swallow(call: Callable[[], object]) -> None:
         call()
 
 
-def test_a_lane_that_hangs_outside_a_transfer_is_refused_too(bus: GuardedI2c, executor):
+def test_a_lane_that_hangs_outside_a_transfer_is_refused_too(
+    bus: GuardedI2c, executor: SimulatedExecutor
+) -> None:
     refused: list[str] = []
 
     def lane() -> None:
@@ -382,26 +414,36 @@ def test_a_lane_that_hangs_outside_a_transfer_is_refused_too(bus: GuardedI2c, ex
     assert len(refused) == 1
 
 
-def test_a_second_lane_on_a_hung_bus_is_told_so(bus: GuardedI2c, rig: Rig, executor):
+def test_a_second_lane_on_a_hung_bus_is_told_so(
+    bus: GuardedI2c, rig: Rig, executor: SimulatedExecutor
+) -> None:
     hang(rig, bus, executor)
     bus.allow("soil", executor.clock.monotonic_ns() + NS)
     with pytest.raises(BusHungError, match=r"i2c1 hangs in the transfer to 0x48 by bus\.i2c1"):
         bus.transfer(ADDRESS, ID)
 
 
-def test_two_lanes_on_one_bus_that_does_not_hang_are_told_so(bus, rig: Rig, executor):
+def test_two_lanes_on_one_bus_that_does_not_hang_are_told_so(
+    bus: GuardedI2c, rig: Rig, executor: SimulatedExecutor
+) -> None:
     rig.world.set("air.fault", "slow 90 ms")
-    executor.start_lane("bus.i2c1", lambda: bus.transfer(ADDRESS, ID))
+
+    def lane() -> None:
+        bus.transfer(ADDRESS, ID)
+
+    executor.start_lane("bus.i2c1", lane)
     executor.run_for(0.01)
     with pytest.raises(BusTurnError, match=r"used by two lanes at once: the transfer to 0x48 by"):
         bus.transfer(ADDRESS, ID)
 
 
-def test_real_threads_are_told_apart_too(executor):
+def test_real_threads_are_told_apart_too(executor: SimulatedExecutor) -> None:
     entered, leave = threading.Event(), threading.Event()
 
     class Slow(Script):
-        def transfer(self, address, messages, *, deadline=None):
+        def transfer(
+            self, address: int, messages: Sequence[Message], *, deadline: int | None = None
+        ) -> list[bytes]:
             entered.set()
             leave.wait(5.0)
             return [b"ok"]
@@ -420,7 +462,7 @@ def test_real_threads_are_told_apart_too(executor):
 # Figures
 
 
-def test_the_figures_of_the_devices_page_are_there(bus: GuardedI2c):
+def test_the_figures_of_the_devices_page_are_there(bus: GuardedI2c) -> None:
     bus.transfer(ADDRESS, ID)
     status = bus.status()
     assert {"name", "kind", "path", "state", "load", "transfers", "errors", "suspect"} <= set(
@@ -429,7 +471,7 @@ def test_the_figures_of_the_devices_page_are_there(bus: GuardedI2c):
     assert (status["kind"], status["transfers"], status["bytes"]) == ("i2c", 1, 3)
 
 
-def test_bus_load_is_bits_by_clock(bus: GuardedI2c, executor):
+def test_bus_load_is_bits_by_clock(bus: GuardedI2c, executor: SimulatedExecutor) -> None:
     # 3 bytes and two addresses: 2 starts, 5 x 9 clocks, 1 stop = 48 bits, 0.48 ms at 100 kHz
     for _ in range(100):
         bus.transfer(ADDRESS, ID)
@@ -439,7 +481,7 @@ def test_bus_load_is_bits_by_clock(bus: GuardedI2c, executor):
     assert bus.status()["load"] == 0.0
 
 
-def test_spi_and_uart_are_guarded_alike(rig: Rig, executor):
+def test_spi_and_uart_are_guarded_alike(rig: Rig, executor: SimulatedExecutor) -> None:
     spi, uart = rig.spi("spi0"), rig.uart("uart0")
     rig.plug("spi0", InvertingChip, "adc", Options())
     far = rig.plug("uart0", FarEnd, "dust", Options())
@@ -458,7 +500,9 @@ def test_spi_and_uart_are_guarded_alike(rig: Rig, executor):
     assert (spi.status()["bytes"], uart.status()["bytes"]) == (1, 3)
 
 
-def test_a_read_of_a_line_ends_at_the_ambient_deadline(rig: Rig, executor):
+def test_a_read_of_a_line_ends_at_the_ambient_deadline(
+    rig: Rig, executor: SimulatedExecutor
+) -> None:
     uart = rig.uart("uart0")
     rig.plug("uart0", FarEnd, "dust", Options())
     uart.allow("dust", executor.clock.monotonic_ns() + 300 * MS)
@@ -468,13 +512,13 @@ def test_a_read_of_a_line_ends_at_the_ambient_deadline(rig: Rig, executor):
         uart.read(10)
 
 
-def test_a_read_without_any_deadline_waits_a_second(rig: Rig, executor):
+def test_a_read_without_any_deadline_waits_a_second(rig: Rig, executor: SimulatedExecutor) -> None:
     uart = rig.uart("uart0")
     assert uart.read(10) == b""
     assert executor.clock.monotonic_ns() == NS
 
 
-def test_gpio_is_guarded_alike(rig: Rig, executor):
+def test_gpio_is_guarded_alike(rig: Rig, executor: SimulatedExecutor) -> None:
     gpio = rig.gpio("gpio")
     rig.plug("gpio", Switch, "door", Options())
     line = gpio.input(17)
@@ -486,7 +530,7 @@ def test_gpio_is_guarded_alike(rig: Rig, executor):
     assert gpio.status()["transfers"] == 2
 
 
-def test_a_given_up_gpio_chip_goes_on_with_its_lines(rig: Rig, executor):
+def test_a_given_up_gpio_chip_goes_on_with_its_lines(rig: Rig, executor: SimulatedExecutor) -> None:
     gpio = rig.gpio("gpio")
     rig.plug("gpio", Switch, "door", Options())
     door, other = gpio.input(17), gpio.input(4)
@@ -500,7 +544,7 @@ def test_a_given_up_gpio_chip_goes_on_with_its_lines(rig: Rig, executor):
     assert door.value() is False
 
 
-def test_a_rig_takes_each_name_once_and_each_model_where_it_fits(rig: Rig):
+def test_a_rig_takes_each_name_once_and_each_model_where_it_fits(rig: Rig) -> None:
     rig.i2c("i2c1")
     with pytest.raises(ValueError, match="two buses called i2c1"):
         rig.spi("i2c1")
@@ -511,7 +555,7 @@ def test_a_rig_takes_each_name_once_and_each_model_where_it_fits(rig: Rig):
         rig.plug("i2c1", ThermoChip, "soil", Options())
 
 
-def test_nonsense_is_not_counted_against_the_bus(bus: GuardedI2c):
+def test_nonsense_is_not_counted_against_the_bus(bus: GuardedI2c) -> None:
     with pytest.raises(MessageError):
         bus.transfer(0xEC, ID)
     assert bus.errors == 0

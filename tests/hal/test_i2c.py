@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from hal.parts import ADDRESS, Options, ThermoChip
@@ -24,7 +25,7 @@ from leyden.hal import (
     Read,
     Write,
 )
-from leyden.hal.i2c import RawI2cBus, bits_of, bytes_of
+from leyden.hal.i2c import Message, RawI2cBus, bits_of, bytes_of
 from leyden.hal.linux.i2c import open_i2c
 from leyden.hal.mock.i2c import MockI2cBus
 from leyden.hal.mock.world import World
@@ -45,7 +46,12 @@ class Bench:
 
 
 @pytest.fixture(params=["mock", "linux"])
-def bench(request, executor, tmp_path: Path, monkeypatch) -> Iterator[Bench]:
+def bench(
+    request: pytest.FixtureRequest,
+    executor: SimulatedExecutor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Bench]:
     world = World(executor.clock, seed=1)
     wire = MockI2cBus("i2c9", executor, world)
     chip = ThermoChip(world, "air", Options(), executor.clock)
@@ -66,31 +72,31 @@ def bench(request, executor, tmp_path: Path, monkeypatch) -> Iterator[Bench]:
 ID = (Write(b"\x0f"), Read(2))
 
 
-def test_a_register_is_read_with_a_repeated_start(bench: Bench):
+def test_a_register_is_read_with_a_repeated_start(bench: Bench) -> None:
     assert bench.bus.transfer(ADDRESS, ID) == [b"\x01\x17"]
 
 
-def test_what_is_written_is_in_the_chip(bench: Bench):
+def test_what_is_written_is_in_the_chip(bench: Bench) -> None:
     assert bench.bus.transfer(ADDRESS, (Write(b"\x01\x0c\x20"),)) == []
     assert bench.chip.configuration == 0x0C20
 
 
-def test_each_read_gives_its_bytes_in_order(bench: Bench):
+def test_each_read_gives_its_bytes_in_order(bench: Bench) -> None:
     messages = (Write(b"\x0f"), Read(2), Write(b"\x01"), Read(2), Read(1))
     assert bench.bus.transfer(ADDRESS, messages) == [b"\x01\x17", b"\x02\x20", b"\x02"]
 
 
-def test_a_bare_read_goes_on_at_the_pointer(bench: Bench):
+def test_a_bare_read_goes_on_at_the_pointer(bench: Bench) -> None:
     bench.bus.transfer(ADDRESS, (Write(b"\x0f"),))
     assert bench.bus.transfer(ADDRESS, (Read(2),)) == [b"\x01\x17"]
 
 
-def test_nobody_at_an_address_is_no_answer(bench: Bench):
+def test_nobody_at_an_address_is_no_answer(bench: Bench) -> None:
     with pytest.raises(NoAnswerError, match="no answer from 0x76 on i2c9; check its cable"):
         bench.bus.transfer(0x76, ID)
 
 
-def test_an_unplugged_chip_is_no_answer_and_comes_back_reset(bench: Bench):
+def test_an_unplugged_chip_is_no_answer_and_comes_back_reset(bench: Bench) -> None:
     bench.bus.transfer(ADDRESS, (Write(b"\x01\x0c\x20"),))
     bench.world.set("air.present", False)
     with pytest.raises(NoAnswerError):
@@ -99,14 +105,14 @@ def test_an_unplugged_chip_is_no_answer_and_comes_back_reset(bench: Bench):
     assert bench.bus.transfer(ADDRESS, (Write(b"\x01"), Read(2))) == [b"\x02\x20"]
 
 
-def test_a_held_line_is_a_stuck_bus_for_every_address(bench: Bench):
+def test_a_held_line_is_a_stuck_bus_for_every_address(bench: Bench) -> None:
     bench.world.set("i2c9.fault", "stuck_low")
     for address in (ADDRESS, 0x76):
         with pytest.raises(BusStuckError, match="i2c9 did not move during a transfer to"):
             bench.bus.transfer(address, ID)
 
 
-def test_a_chip_that_stretches_too_long_is_a_stuck_bus(bench: Bench):
+def test_a_chip_that_stretches_too_long_is_a_stuck_bus(bench: Bench) -> None:
     bench.world.set("air.fault", "slow 300 ms")
     before = bench.executor.clock.monotonic_ns()
     with pytest.raises(BusStuckError):
@@ -114,7 +120,7 @@ def test_a_chip_that_stretches_too_long_is_a_stuck_bus(bench: Bench):
     assert bench.executor.clock.monotonic_ns() - before == NS // 10
 
 
-def test_a_bus_that_goes_away_is_lost_and_opens_again(bench: Bench):
+def test_a_bus_that_goes_away_is_lost_and_opens_again(bench: Bench) -> None:
     bench.world.set("i2c9.fault", "unplug")
     with pytest.raises(BusLostError, match="went away"):
         bench.bus.transfer(ADDRESS, ID)
@@ -131,7 +137,9 @@ def test_a_bus_that_goes_away_is_lost_and_opens_again(bench: Bench):
         (ADDRESS, (Read(0),), "found a read of 0 bytes"),
     ],
 )
-def test_a_transfer_that_cannot_be_is_refused(bench: Bench, address, messages, words):
+def test_a_transfer_that_cannot_be_is_refused(
+    bench: Bench, address: int, messages: tuple[Message, ...], words: str
+) -> None:
     with pytest.raises(MessageError, match=words):
         bench.bus.transfer(address, messages)
 
@@ -139,7 +147,7 @@ def test_a_transfer_that_cannot_be_is_refused(bench: Bench, address, messages, w
 @given(
     sizes=st.lists(st.tuples(st.booleans(), st.integers(1, 64)), min_size=1, max_size=6),
 )
-def test_bits_and_bytes_add_up(sizes: list[tuple[bool, int]]):
+def test_bits_and_bytes_add_up(sizes: list[tuple[bool, int]]) -> None:
     messages = [Read(size) if read else Write(bytes(size)) for read, size in sizes]
     total = sum(size for _, size in sizes)
     assert bytes_of(messages) == total
@@ -150,44 +158,59 @@ def test_bits_and_bytes_add_up(sizes: list[tuple[bool, int]]):
 
 
 @pytest.fixture
-def kernel(executor, tmp_path: Path, monkeypatch) -> KernelI2c:
+def kernel(
+    executor: SimulatedExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> KernelI2c:
     world = World(executor.clock)
     wire = MockI2cBus("i2c9", executor, world)
     wire.plug(ThermoChip(world, "air", Options(), executor.clock))
     return KernelI2c(wire, tmp_path, monkeypatch)
 
 
+class Opener(Protocol):
+    """Opens the bus of this test; what is opened is closed after it."""
+
+    def __call__(self, *, speed_hz: int = 100_000, timeout_s: float = 0.1) -> RawI2cBus: ...
+
+
 @pytest.fixture
-def bus(kernel: KernelI2c):
+def bus(kernel: KernelI2c) -> Iterator[Opener]:
     made: list[RawI2cBus] = []
 
-    def opened(**options):
-        made.append(open_i2c(str(kernel.path), name="i2c9", sysfs=kernel.sysfs, **options))
-        return made[-1]
+    def opened(*, speed_hz: int = 100_000, timeout_s: float = 0.1) -> RawI2cBus:
+        each = open_i2c(
+            str(kernel.path),
+            name="i2c9",
+            speed_hz=speed_hz,
+            timeout_s=timeout_s,
+            sysfs=kernel.sysfs,
+        )
+        made.append(each)
+        return each
 
     yield opened
     for each in made:
         each.close()
 
 
-def test_the_kernels_time_out_is_set_at_open(kernel: KernelI2c, bus):
+def test_the_kernels_time_out_is_set_at_open(kernel: KernelI2c, bus: Opener) -> None:
     bus(timeout_s=0.25)
     assert kernel.timeout == 25
 
 
-def test_no_ioctl_holds_more_than_one_read_and_it_is_last(kernel: KernelI2c, bus):
+def test_no_ioctl_holds_more_than_one_read_and_it_is_last(kernel: KernelI2c, bus: Opener) -> None:
     bus().transfer(ADDRESS, (Write(b"\x0f"), Read(2), Write(b"\x01"), Read(2), Write(b"\x00")))
     assert kernel.transfers == [["W", "R"], ["W", "R"], ["W"]]
 
 
-def test_an_address_of_a_kernel_driver_is_left_alone(kernel: KernelI2c, bus):
+def test_an_address_of_a_kernel_driver_is_left_alone(kernel: KernelI2c, bus: Opener) -> None:
     kernel.own(ADDRESS, "tmp102")
     with pytest.raises(InUseError, match="0x48 on i2c9 belongs to the kernel driver tmp102"):
         bus().transfer(ADDRESS, ID)
     assert kernel.transfers == []
 
 
-def test_the_clock_of_the_device_tree_is_believed(kernel: KernelI2c, bus):
+def test_the_clock_of_the_device_tree_is_believed(kernel: KernelI2c, bus: Opener) -> None:
     assert bus(speed_hz=100_000).speed_hz == 100_000
     kernel.set_clock(400_000)
     assert bus(speed_hz=100_000).speed_hz == 400_000
@@ -206,7 +229,14 @@ def test_the_clock_of_the_device_tree_is_believed(kernel: KernelI2c, bus):
         (errno.EOPNOTSUPP, Exception, "EOPNOTSUPP|ENOTSUP"),
     ],
 )
-def test_each_errno_has_its_error(kernel: KernelI2c, bus, monkeypatch, number, kind, words):
+def test_each_errno_has_its_error(
+    kernel: KernelI2c,
+    bus: Opener,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    kind: type[Exception],
+    words: str,
+) -> None:
     opened = bus()
 
     def fail(*_: object) -> None:
@@ -217,19 +247,19 @@ def test_each_errno_has_its_error(kernel: KernelI2c, bus, monkeypatch, number, k
         opened.transfer(ADDRESS, ID)
 
 
-def test_a_closed_bus_says_so(bus):
+def test_a_closed_bus_says_so(bus: Opener) -> None:
     opened = bus()
     opened.close()
     with pytest.raises(BusLostError, match="went away"):
         opened.transfer(ADDRESS, ID)
 
 
-def test_a_bus_that_is_not_there_names_the_remedy(tmp_path: Path):
+def test_a_bus_that_is_not_there_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(BusMissingError, match="there is no .*i2c-7; switch I2C on"):
         open_i2c(str(tmp_path / "i2c-7"), name="i2c7")
 
 
-def test_a_file_that_is_no_bus_is_closed_again(tmp_path: Path):
+def test_a_file_that_is_no_bus_is_closed_again(tmp_path: Path) -> None:
     path = tmp_path / "i2c-7"
     path.touch()
     before = open_files()

@@ -11,7 +11,7 @@ from leyden.kernel import ManualClock
 
 
 @given(share=st.integers(1, 100), seconds=st.integers(1, 40))
-def test_a_steady_load_is_what_it_is(share: int, seconds: int):
+def test_a_steady_load_is_what_it_is(share: int, seconds: int) -> None:
     clock = ManualClock()
     meter = LoadMeter(clock)
     for _ in range(seconds * 10):
@@ -20,7 +20,7 @@ def test_a_steady_load_is_what_it_is(share: int, seconds: int):
     assert meter.load() == pytest.approx(share / 100, rel=0.12)
 
 
-def test_a_burst_is_forgotten_after_the_window():
+def test_a_burst_is_forgotten_after_the_window() -> None:
     clock = ManualClock()
     meter = LoadMeter(clock)
     meter.add(100_000, 100_000)
@@ -30,7 +30,7 @@ def test_a_burst_is_forgotten_after_the_window():
     assert meter.load() == 0.0
 
 
-def test_a_load_above_one_is_not_hidden():
+def test_a_load_above_one_is_not_hidden() -> None:
     clock = ManualClock()
     meter = LoadMeter(clock)
     meter.add(300_000, 100_000)

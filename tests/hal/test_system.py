@@ -21,11 +21,11 @@ from leyden.hal import (
 )
 from leyden.hal.linux import uart as linux_uart
 from leyden.hal.linux.gpio import open_gpio
-from leyden.hal.linux.system import GPIO, I2C, SPI, UART, open_error, transfer_error
+from leyden.hal.linux.system import GPIO, I2C, SPI, UART, Remedy, open_error, transfer_error
 from leyden.hal.linux.uart import open_uart
 from leyden.hal.mock.gpio import MockGpioChip
 from leyden.hal.mock.world import World
-from leyden.kernel import DeadlineError, SystemClock
+from leyden.kernel import DeadlineError, SimulatedExecutor, SystemClock
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,15 @@ from leyden.kernel import DeadlineError, SystemClock
         (None, UART, BusError, "could not be opened: no reason given"),
     ],
 )
-def test_a_file_that_cannot_be_opened_says_what_helps(number, remedy, kind, words):
+def test_a_file_that_cannot_be_opened_says_what_helps(
+    number: int | None, remedy: Remedy, kind: type[BusError], words: str
+) -> None:
     error = open_error("/dev/x", number, remedy)
     assert type(error) is kind
     assert words in str(error)
 
 
-def test_a_bus_that_went_away_is_not_just_a_failed_transfer():
+def test_a_bus_that_went_away_is_not_just_a_failed_transfer() -> None:
     assert isinstance(transfer_error("a transfer", errno.ENODEV), BusLostError)
     assert not isinstance(transfer_error("a transfer", errno.EIO), BusLostError)
 
@@ -57,13 +59,15 @@ def test_a_bus_that_went_away_is_not_just_a_failed_transfer():
 
 
 @pytest.fixture
-def seam(tmp_path: Path, executor, monkeypatch) -> GpiodSeam:
+def seam(tmp_path: Path, executor: SimulatedExecutor, monkeypatch: pytest.MonkeyPatch) -> GpiodSeam:
     made = GpiodSeam(tmp_path, monkeypatch)
     made.add(0, "pinctrl-rp1", MockGpioChip("gpio", executor, World(executor.clock)))
     return made
 
 
-def test_a_gpio_chip_without_permission_names_the_group(seam: GpiodSeam, monkeypatch):
+def test_a_gpio_chip_without_permission_names_the_group(
+    seam: GpiodSeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(_: str) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -72,7 +76,9 @@ def test_a_gpio_chip_without_permission_names_the_group(seam: GpiodSeam, monkeyp
         open_gpio("header", name="gpio", folder=seam.folder)
 
 
-def test_a_request_the_kernel_refuses_says_why(seam: GpiodSeam, monkeypatch):
+def test_a_request_the_kernel_refuses_says_why(
+    seam: GpiodSeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chip = open_gpio("header", name="gpio", folder=seam.folder)
 
     def refuse(*_: object, **__: object) -> None:
@@ -84,18 +90,22 @@ def test_a_request_the_kernel_refuses_says_why(seam: GpiodSeam, monkeypatch):
     chip.close()
 
 
-def test_a_line_that_fails_in_use_says_why(seam: GpiodSeam, monkeypatch):
+def test_a_line_that_fails_in_use_says_why(
+    seam: GpiodSeam, monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = open_gpio("header", name="gpio", folder=seam.folder).input(4)
 
-    def fail(_: int) -> None:
+    def fail(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(line._request, "get_value", fail)
+    monkeypatch.setattr("hal.seams._Request.get_value", fail)
     with pytest.raises(BusError, match="line 4 of gpio failed: .*EIO 5"):
         line.value()
 
 
-def test_a_line_that_does_not_take_what_is_sent_is_given_up(monkeypatch):
+def test_a_line_that_does_not_take_what_is_sent_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(linux_uart, "WRITE_TIMEOUT_S", 0.02)
     pty = Pty()
     uart = open_uart(pty.path, name="uart0", clock=SystemClock())
@@ -105,7 +115,7 @@ def test_a_line_that_does_not_take_what_is_sent_is_given_up(monkeypatch):
     pty.close()
 
 
-def test_a_read_of_a_real_line_without_deadline_is_bounded(monkeypatch):
+def test_a_read_of_a_real_line_without_deadline_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linux_uart, "IDLE_S", 0.01)
     pty = Pty()
     uart = open_uart(pty.path, name="uart0", clock=SystemClock())

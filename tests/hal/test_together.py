@@ -104,12 +104,12 @@ def house() -> Iterator[House]:
     made.close()
 
 
-def test_three_thermometers_on_two_buses_are_read(house: House):
+def test_three_thermometers_on_two_buses_are_read(house: House) -> None:
     house.run(5.0)
     assert [house.latest(d).value for d in ("air", "soil", "roof")] == [21.0] * 3
 
 
-def test_a_hung_call_takes_its_bus_down_and_no_other(house: House):
+def test_a_hung_call_takes_its_bus_down_and_no_other(house: House) -> None:
     house.run(3.0)
     house.rig.world.set("air.fault", "hang")
     house.run(10.0)
@@ -121,7 +121,7 @@ def test_a_hung_call_takes_its_bus_down_and_no_other(house: House):
     assert soil.mono > 0
 
 
-def test_after_a_hang_everything_is_read_again(house: House):
+def test_after_a_hang_everything_is_read_again(house: House) -> None:
     house.run(3.0)
     house.rig.world.set("air.fault", "hang")
     house.run(10.0)
@@ -133,7 +133,7 @@ def test_after_a_hang_everything_is_read_again(house: House):
     assert house.rig.buses["i2c1"].status()["abandoned"] >= 1
 
 
-def test_an_unplugged_chip_is_bad_in_words_and_good_again_without_a_restart(house: House):
+def test_an_unplugged_chip_is_bad_in_words_and_good_again_without_a_restart(house: House) -> None:
     house.run(3.0)
     house.rig.world.set("air.present", False)
     house.run(5.0)
@@ -144,7 +144,7 @@ def test_an_unplugged_chip_is_bad_in_words_and_good_again_without_a_restart(hous
     assert house.latest("air").quality.word == "good"
 
 
-def test_two_runs_of_one_seed_give_one_digest():
+def test_two_runs_of_one_seed_give_one_digest() -> None:
     def digest(seed: int) -> str:
         house = House(seed)
         house.rig.world.set("air.fault", "nack 40 %")
@@ -160,7 +160,7 @@ def test_two_runs_of_one_seed_give_one_digest():
     assert digest(1) != digest(2)
 
 
-def test_a_real_line_is_opened_again_when_its_adapter_is_back(tmp_path: Path):
+def test_a_real_line_is_opened_again_when_its_adapter_is_back(tmp_path: Path) -> None:
     clock = SystemClock()
     by_id = tmp_path / "usb-dust-sensor"
     first = Pty()

@@ -28,7 +28,7 @@ class Bench:
     clock: Clock
     say: Callable[[bytes], None]  # the far end sends
     heard: Callable[[], bytes]  # what the far end has received
-    pull_out: Callable[[], None]
+    pull_out: Callable[[], object]
     wait_s: float  # long enough for a few bytes to arrive
 
     def read(self, limit: int = 64) -> bytes:
@@ -43,7 +43,7 @@ class Bench:
 
 
 @pytest.fixture(params=["mock", "linux"])
-def bench(request, executor: SimulatedExecutor) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, executor: SimulatedExecutor) -> Iterator[Bench]:
     if request.param == "mock":
         world = World(executor.clock, seed=1)
         line = MockUart("uart0", executor, world)
@@ -88,39 +88,39 @@ class Pty:
             os.close(self._near)
 
 
-def test_what_the_far_end_sends_arrives(bench: Bench):
+def test_what_the_far_end_sends_arrives(bench: Bench) -> None:
     bench.say(b"T=21.5\n")
     assert bench.read_all(7) == b"T=21.5\n"
 
 
-def test_no_more_than_asked_for_is_returned_and_the_rest_stays(bench: Bench):
+def test_no_more_than_asked_for_is_returned_and_the_rest_stays(bench: Bench) -> None:
     bench.say(b"abcdef")
     assert bench.read_all(4) == b"abcd"
     assert bench.read_all(2) == b"ef"
 
 
-def test_a_partial_line_is_returned_as_it_is(bench: Bench):
+def test_a_partial_line_is_returned_as_it_is(bench: Bench) -> None:
     bench.say(b"T=21.")
     assert bench.read_all(5) == b"T=21."
 
 
-def test_a_silent_line_gives_nothing_by_the_deadline(bench: Bench):
+def test_a_silent_line_gives_nothing_by_the_deadline(bench: Bench) -> None:
     before = bench.clock.monotonic_ns()
     until = before + 20_000_000
     assert bench.uart.read(10, deadline=until) == b""
     assert bench.clock.monotonic_ns() >= until
 
 
-def test_a_deadline_that_is_over_returns_at_once_what_is_there(bench: Bench):
+def test_a_deadline_that_is_over_returns_at_once_what_is_there(bench: Bench) -> None:
     assert bench.uart.read(10, deadline=0) == b""
 
 
-def test_what_is_written_reaches_the_far_end(bench: Bench):
+def test_what_is_written_reaches_the_far_end(bench: Bench) -> None:
     bench.uart.write(b"\x42\x4d\xe1")
     assert bench.heard() == b"\x42\x4d\xe1"
 
 
-def test_a_flush_forgets_what_has_arrived(bench: Bench):
+def test_a_flush_forgets_what_has_arrived(bench: Bench) -> None:
     bench.say(b"old")
     assert bench.read_all(1) == b"o"
     bench.uart.flush_input()
@@ -128,7 +128,7 @@ def test_a_flush_forgets_what_has_arrived(bench: Bench):
     assert bench.read_all(3) == b"new"
 
 
-def test_an_adapter_pulled_out_is_lost(bench: Bench):
+def test_an_adapter_pulled_out_is_lost(bench: Bench) -> None:
     bench.pull_out()
     with pytest.raises(BusLostError, match="uart0 went away"):
         bench.read()
@@ -144,7 +144,7 @@ def pty() -> Iterator[Pty]:
     made.close()
 
 
-def test_a_line_is_held_by_one_program_only(pty: Pty):
+def test_a_line_is_held_by_one_program_only(pty: Pty) -> None:
     first = open_uart(pty.path, name="uart0", clock=SystemClock())
     with pytest.raises(InUseError, match="is used by another program"):
         open_uart(pty.path, name="uart0", clock=SystemClock())
@@ -152,25 +152,25 @@ def test_a_line_is_held_by_one_program_only(pty: Pty):
     open_uart(pty.path, name="uart0", clock=SystemClock()).close()
 
 
-def test_a_line_that_is_not_there_names_the_remedy(tmp_path: Path):
+def test_a_line_that_is_not_there_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(BusMissingError, match="there is no .*ttyUSB0; plug the adapter in"):
         open_uart(str(tmp_path / "ttyUSB0"), name="uart0", clock=SystemClock())
 
 
-def test_a_file_that_is_no_line_says_so(tmp_path: Path):
+def test_a_file_that_is_no_line_says_so(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.touch()
     with pytest.raises(BusError, match="could not be opened"):
         open_uart(str(path), name="uart0", clock=SystemClock())
 
 
-def test_a_speed_that_cannot_be_is_refused(pty: Pty):
+def test_a_speed_that_cannot_be_is_refused(pty: Pty) -> None:
     with pytest.raises(BusError, match="could not be opened at -1 Bd"):
         open_uart(pty.path, name="uart0", clock=SystemClock(), speed_bd=-1)
 
 
 @pytest.mark.parametrize("action", ["read", "write", "flush"])
-def test_a_closed_line_is_lost_whatever_is_asked(pty: Pty, action: str):
+def test_a_closed_line_is_lost_whatever_is_asked(pty: Pty, action: str) -> None:
     uart = open_uart(pty.path, name="uart0", clock=SystemClock())
     uart.close()
     actions = {
@@ -198,7 +198,7 @@ def read_for(line: MockUart, clock: Clock, seconds: float) -> bytes:
     return line.read(1000, deadline=clock.monotonic_ns() + round(seconds * NS))
 
 
-def test_a_frame_arrives_when_its_last_bit_has(line: MockUart, executor):
+def test_a_frame_arrives_when_its_last_bit_has(line: MockUart, executor: SimulatedExecutor) -> None:
     clock = executor.clock
     frame = read_for(line, clock, 2.0)
     assert len(frame) == 8
@@ -206,20 +206,22 @@ def test_a_frame_arrives_when_its_last_bit_has(line: MockUart, executor):
     assert clock.monotonic_ns() == pytest.approx(0.5 * NS + 80 * NS / 9600, abs=100)
 
 
-def test_a_frame_nobody_fetched_is_as_old_as_it_is(line: MockUart, executor):
+def test_a_frame_nobody_fetched_is_as_old_as_it_is(
+    line: MockUart, executor: SimulatedExecutor
+) -> None:
     executor.run_for(3.0)
     frames = read_for(line, executor.clock, 0.0)
     assert [frame[1] for frame in (frames[0:8], frames[8:16], frames[16:24])] == [1, 2, 3]
     assert int.from_bytes(frames[2:8]) == 0
 
 
-def test_the_kernel_keeps_so_much_and_no_more(line: MockUart, executor):
+def test_the_kernel_keeps_so_much_and_no_more(line: MockUart, executor: SimulatedExecutor) -> None:
     executor.run_for(1000.0)
     assert len(line.read(10_000, deadline=0)) == BUFFER
     assert line.lost == 1000 * 8 - BUFFER
 
 
-def test_a_chip_answers_what_it_is_asked(rig: Rig, executor):
+def test_a_chip_answers_what_it_is_asked(rig: Rig, executor: SimulatedExecutor) -> None:
     uart = rig.uart("uart0")
     rig.plug("uart0", FarEnd, "dust", Options())
     uart.write(b"?abc")
@@ -227,7 +229,9 @@ def test_a_chip_answers_what_it_is_asked(rig: Rig, executor):
     assert executor.clock.monotonic_ns() > 8 * 10 * NS // 9600 - 10
 
 
-def test_another_speed_is_nonsense_of_the_same_length(rig: Rig, executor):
+def test_another_speed_is_nonsense_of_the_same_length(
+    rig: Rig, executor: SimulatedExecutor
+) -> None:
     uart = rig.uart("uart0", speed_bd=115_200)
     rig.plug("uart0", FrameChip, "dust", Options())
     nonsense = uart.read(1000, deadline=2 * NS)
@@ -235,31 +239,37 @@ def test_another_speed_is_nonsense_of_the_same_length(rig: Rig, executor):
     assert nonsense[:2] != b"\x42\x01"
 
 
-def test_a_break_is_one_zero_then_silence(line: MockUart, rig: Rig, executor):
+def test_a_break_is_one_zero_then_silence(
+    line: MockUart, rig: Rig, executor: SimulatedExecutor
+) -> None:
     rig.world.set("dust.fault", "stuck_low")
     assert read_for(line, executor.clock, 2.0) == b"\x00"
     assert read_for(line, executor.clock, 3.0) == b""
 
 
-def test_an_idle_line_is_silence(line: MockUart, rig: Rig, executor):
+def test_an_idle_line_is_silence(line: MockUart, rig: Rig, executor: SimulatedExecutor) -> None:
     rig.world.set("dust.fault", "stuck_high")
     assert read_for(line, executor.clock, 3.0) == b""
 
 
-def test_frames_break_off_in_the_middle(line: MockUart, rig: Rig, executor):
+def test_frames_break_off_in_the_middle(
+    line: MockUart, rig: Rig, executor: SimulatedExecutor
+) -> None:
     rig.world.set("dust.fault", "partial_line")
     executor.run_for(20.0)
     data = line.read(1000, deadline=0)
     assert 0 < len(data) < 20 * 8
 
 
-def test_a_slow_chip_speaks_late(line: MockUart, rig: Rig, executor):
+def test_a_slow_chip_speaks_late(line: MockUart, rig: Rig, executor: SimulatedExecutor) -> None:
     rig.world.set("dust.fault", "slow 200 ms")
     read_for(line, executor.clock, 2.0)
     assert executor.clock.monotonic_ns() > 0.7 * NS
 
 
-def test_one_bit_of_each_frame_is_flipped(line: MockUart, rig: Rig, executor):
+def test_one_bit_of_each_frame_is_flipped(
+    line: MockUart, rig: Rig, executor: SimulatedExecutor
+) -> None:
     rig.world.set("dust.fault", "crc_error once")
     executor.run_for(1.0)
     spoilt = line.read(8, deadline=0)
@@ -269,7 +279,9 @@ def test_one_bit_of_each_frame_is_flipped(line: MockUart, rig: Rig, executor):
 
 
 @pytest.mark.parametrize("fault", ["brown_out", "unplug"])
-def test_after_a_loss_of_power_the_chip_begins_anew(line: MockUart, rig: Rig, executor, fault):
+def test_after_a_loss_of_power_the_chip_begins_anew(
+    line: MockUart, rig: Rig, executor: SimulatedExecutor, fault: str
+) -> None:
     executor.run_for(3.2)
     line.read(1000, deadline=0)
     rig.world.set("dust.fault", fault)
@@ -279,7 +291,9 @@ def test_after_a_loss_of_power_the_chip_begins_anew(line: MockUart, rig: Rig, ex
     assert frame[:2] == b"\x42\x01"
 
 
-def test_a_chip_plugged_in_while_somebody_reads_is_heard(line: MockUart, rig: Rig, executor):
+def test_a_chip_plugged_in_while_somebody_reads_is_heard(
+    line: MockUart, rig: Rig, executor: SimulatedExecutor
+) -> None:
     rig.world.set("dust.present", False)
     got: list[bytes] = []
     executor.start_lane("reader", lambda: got.append(read_for(line, executor.clock, 10.0)))
@@ -289,7 +303,9 @@ def test_a_chip_plugged_in_while_somebody_reads_is_heard(line: MockUart, rig: Ri
     assert [frame[:2] for frame in got] == [b"\x42\x01"]
 
 
-def test_a_line_pulled_out_opens_again_when_it_is_back(rig: Rig, executor):
+def test_a_line_pulled_out_opens_again_when_it_is_back(
+    rig: Rig, executor: SimulatedExecutor
+) -> None:
     uart = rig.uart("uart0")
     rig.plug("uart0", FrameChip, "dust", Options())
     executor.run_for(1.6)
