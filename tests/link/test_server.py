@@ -85,6 +85,41 @@ def test_a_waiting_read_goes_on_past_what_its_filter_leaves_out(
     assert [event.n for event in page.events] == [6]
 
 
+def test_a_gap_at_the_end_of_a_page_is_passed_and_one_beyond_it_comes_later(
+    client: LinkClient, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.publish()
+    backend.lose(3)
+    backend.publish()
+    backend.lose(2)
+    read = backend.read
+
+    def all_gaps(after: int, prefixes: tuple[str, ...] | None, limit: int) -> EventPage:
+        page = read(after, prefixes, 1)
+        return EventPage(page.events, page.events[-1].n, tuple(backend.gaps), page.head)
+
+    monkeypatch.setattr(backend, "read", all_gaps)
+    first = client.read(0)
+    assert ([gap.first for gap in first.gaps], first.next) == ([2], 4)
+    second = client.read(4)
+    assert ([gap.first for gap in second.gaps], second.next) == ([6], 7)
+
+
+def test_a_number_given_out_but_not_written_yet_is_waited_for_without_haste(
+    client: LinkClient, backend: MemoryBackend
+) -> None:
+    backend.head = 7
+    page_of, backend.reads = backend.read, 0
+
+    def unwritten(after: int, prefixes: tuple[str, ...] | None, limit: int) -> EventPage:
+        page_of(after, prefixes, limit)
+        return EventPage((), after, (), backend.head)
+
+    backend.read = unwritten  # type: ignore[method-assign]
+    assert client.read(5, wait_s=0.1).next == 5
+    assert backend.reads <= 15
+
+
 def test_a_peer_that_leaves_while_it_waits_frees_its_place(
     server: LinkServer, client: LinkClient
 ) -> None:

@@ -53,6 +53,7 @@ _CONNECTIONS: Final = 32
 _IDLE_S: Final = 600.0  # a peer that asks nothing for this long is let go; it may come back
 _SEND_S: Final = 5.0  # a peer that does not take its answer for this long is let go
 _SLICE_S: Final = 0.25  # how often a waiting `read` looks whether its peer is still there
+_SETTLE_S: Final = 0.01  # until a number that was given out can be read
 _BAD_LINES: Final = 20  # one after the other; then it is not a client of ours
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
 
@@ -278,6 +279,7 @@ class LinkServer:
         while len(line) > MAX_REQUEST_BYTES and len(page.events) > 1:
             limit = len(page.events) // 2
             page = self._backend.read(request.after, request.routes, limit)
+            page = _settled(page, request.after)
             line = answer_line(request.id, page)
         if len(line) > MAX_ANSWER_BYTES:
             n = page.events[0].n
@@ -291,17 +293,33 @@ class LinkServer:
         due = clock.monotonic_ns() + request.wait_ms * 1_000_000
         after = request.after
         while True:
-            page = self._backend.read(after, request.routes, request.max)
+            page = _settled(self._backend.read(after, request.routes, request.max), after)
             left_s = (due - clock.monotonic_ns()) / NS
             if page.events or page.gaps or left_s <= 0 or self.stopping():
                 return page
-            if page.next > after and page.next < page.head:
+            if after < page.next < page.head:
                 after = page.next  # the filter left all of these out; more are there to look at
                 continue
+            given_out = page.head > page.next  # and cannot be read yet: it is being written
             after = page.next
-            self._backend.wait_for(after, min(left_s, _SLICE_S))
+            if given_out:
+                clock.sleep(min(left_s, _SETTLE_S))
+            else:
+                self._backend.wait_for(after, min(left_s, _SLICE_S))
             if connection.gone():
                 return page
+
+
+def _settled(page: EventPage, after: int) -> EventPage:
+    """Return a page whose gaps all lie above `after` and not beyond `next`."""
+    if not page.gaps:
+        return page
+    upto = page.next
+    for gap in sorted(page.gaps, key=lambda gap: gap.first):
+        if gap.first <= upto + 1:
+            upto = max(upto, gap.last)
+    gaps = tuple(gap for gap in page.gaps if gap.last > after and gap.first <= upto)
+    return EventPage(page.events, upto, gaps, page.head)
 
 
 def _intent_of(body: IntentBody, principal: Principal) -> Intent:
