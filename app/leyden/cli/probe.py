@@ -161,7 +161,8 @@ def _search(
     guard = appliance.rig.buses[findings.name]
     assert isinstance(guard, GuardedI2c)  # noqa: S101 - the caller chose a bus of kind i2c
     try:
-        findings.addresses.extend(scan(guard, executor, progress.say, asked))
+        for each in scan(guard, executor, progress.say, asked):
+            findings.addresses.append(each)  # one by one: what was found before a failure counts
     except ScanError as error:
         findings.error = str(error)
 
