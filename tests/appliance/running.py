@@ -80,7 +80,7 @@ class Running:
         self.data = folder / "data"
         self.config = folder / "bench.toml"
         self.config.write_text(config)
-        self.output: list[str] = []
+        self.output = ""
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "leyden.cli.main", "run", str(self.config)),
@@ -88,7 +88,6 @@ class Running:
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             start_new_session=True,
         )
         self.token = ""
@@ -101,6 +100,8 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         for name in ("runtime", "panel"):
             pid = self.pid(name)
             if pid:
@@ -110,24 +111,25 @@ class Running:
         """Return the number that a process left, 0 if it has not."""
         try:
             return int((self.data / "run" / f"{name}.pid").read_text())
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return 0
 
     def line(self, pattern: str, within_s: float = 20) -> str:
         """Return the first output line that matches; reads on until there is one."""
         assert self.process.stdout is not None
+        pipe = self.process.stdout.fileno()
         end = time.monotonic() + within_s
         while time.monotonic() < end:
-            for text in self.output:
+            for text in self.output.splitlines():
                 if re.search(pattern, text):
                     return text
-            ready, _, _ = select.select([self.process.stdout], [], [], 0.2)
+            ready, _, _ = select.select([pipe], [], [], 0.2)
             if ready:
-                text = self.process.stdout.readline()
-                if not text:
+                data = os.read(pipe, 65_536)
+                if not data:
                     break
-                self.output.append(text.rstrip())
-        raise AssertionError(f"no line like {pattern!r} in {self.output}")
+                self.output += data.decode()
+        raise AssertionError(f"no line like {pattern!r} in {self.output!r}")
 
     def connect(self) -> Running:
         """Learn the panel's address, make a token and wait until the runtime answers."""

@@ -134,7 +134,7 @@ def test_a_hung_gpio_bus_lets_the_lease_run_out_and_the_vent_goes_safe(bench: Be
     bench.executor.start_lane("asker", lambda: runtime.submit(intent))
     bench.executor.run_for(3)
     never = bench.executor.signal()
-    runtime.device("door").read = never.wait  # hangs
+    runtime.device("door").read = never.wait  # type: ignore[method-assign]  # hangs
     bench.executor.run_for(6)
     assert bench.level(22) is False
     assert [event for event in bench.seen if event.route == "output.lease_expired"]
