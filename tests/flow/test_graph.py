@@ -71,6 +71,13 @@ def test_an_impossible_number_is_bad_not_good(world: World, value: float) -> Non
     assert "is not between -40 and 85 °C" in event.detail
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_bad_on_any_route(world: World, value: float) -> None:
+    event = world.graph.publish(AIR, value)
+    assert (event.value, event.reason) == (None, "out_of_range")
+    assert event.detail.endswith("is not a finite number")
+
+
 def test_whole_numbers_go_on_float_routes_as_floats(world: World) -> None:
     assert type(world.graph.publish(AIR, 20).value) is float
 

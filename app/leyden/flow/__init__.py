@@ -13,7 +13,7 @@ stage        builds a stage from the options a configuration file holds
 
 from leyden.flow.capacitor import Capacitor, OverflowPolicy
 from leyden.flow.errors import FlowError, FullError, SchemaError, StageError
-from leyden.flow.graph import STAGE_ERROR, FlowSnapshot, Graph
+from leyden.flow.graph import STAGE_ERROR, Graph
 from leyden.flow.handle import Handle
 from leyden.flow.health import Health, health_route
 from leyden.flow.laws import Deadband, Gate, Law, Pass, Throttle, When
@@ -23,6 +23,7 @@ from leyden.flow.node import Control, Counters, Edge, Node, NodeInfo, Site, Stag
 from leyden.flow.observation import Observation
 from leyden.flow.pump import Disposable, Observable, Pump
 from leyden.flow.resistor import Resistor
+from leyden.flow.snapshot import FlowSnapshot
 from leyden.flow.stages import STAGES, StageKind, build, stage, through
 from leyden.flow.watchdog import Counts, Watch, Watchdog
 

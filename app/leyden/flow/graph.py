@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from leyden.flow.capacitor import Capacitor
+from leyden.flow.doors import Doors
 from leyden.flow.ends import Handler
 from leyden.flow.errors import FlowError, SchemaError
 from leyden.flow.handle import Handle
@@ -18,12 +19,14 @@ from leyden.flow.node import Edge, Node, NodeInfo, Stage
 from leyden.flow.observation import Observation
 from leyden.flow.pump import Observable, Pump, Source
 from leyden.flow.schema import conform, derived_route, misfit
+from leyden.flow.snapshot import FlowSnapshot, route_words, take
 from leyden.flow.timer import Timer
-from leyden.flow.words import did_you_mean, short, span_words, symbol
+from leyden.flow.words import did_you_mean, short
 from leyden.kernel import (
     BAD,
     GOOD,
     Delivery,
+    Doubt,
     Event,
     EventStream,
     Executor,
@@ -40,14 +43,6 @@ STAGE_ERROR = "event.stage_error"
 H = TypeVar("H", bound=Handle)
 
 
-class FlowSnapshot(msgspec.Struct, frozen=True):
-    """The graph, or a part of it, at one moment."""
-
-    mono: int  # ns
-    nodes: tuple[NodeInfo, ...]
-    edges: tuple[Edge, ...]
-
-
 class Graph:
     """Joins the routes of one event stream.
 
@@ -60,12 +55,12 @@ class Graph:
         self.events = events
         self.executor = executor or events.executor
         self.clock = self.executor.clock
+        self.doors = Doors()
         self.timer = Timer(self.executor, self._timer_failed)
         self._timer_node = _TimerNode()
         self._lock = threading.Lock()
         self._handles: dict[str, Handle] = {}
         self._names: set[str] = set()
-        self._doors: dict[str, tuple[Capacitor, ...]] = {}
         events.declare_system(STAGE_ERROR)
 
     # Values
@@ -94,29 +89,16 @@ class Graph:
             FeedbackLoopError: the causal chain is too long.
         """
         info = self.resolve(route)
-        key = info.route.key
         if quality is BAD:
             value = None
         else:
-            try:
-                value, doubt = conform(info.route.schema, value)
-            except SchemaError as error:
-                raise SchemaError(f"{key}: {error}") from None
+            value, doubt = _conform(info.route, value)
             if doubt is not None:
                 quality, reason, detail = doubt.quality, doubt.reason, detail or doubt.detail
-
-        def publish() -> Event:
-            return self.events.publish(
-                key,
-                value,
-                source=source,
-                quality=quality,
-                reason=reason,
-                detail=detail,
-                cause=cause,
-            )
-
-        return self._through_doors(key, publish) if key in self._doors else publish()
+        publish = self.events.publisher(info.route)
+        return self.doors.through(
+            info.route.key, lambda: publish(value, source, quality, reason, detail, cause)
+        )
 
     def latest(self, route: Route | str) -> Event | None:
         """Return the newest event of a route, value included; None if there has been none.
@@ -300,19 +282,8 @@ class Graph:
         Raises:
             FlowError: no such route or node.
         """
-        edges = self.topology()
-        stages = {node.name: node for handle in self.handles() for node in handle.nodes()}
-        names = dict.fromkeys(name for edge in edges for name in (edge.source, edge.target))
-        if about is not None:
-            key = about.key if isinstance(about, Route) else about
-            if key not in names:
-                self._refuse_unknown(key, names)
-            edges = tuple(edge for edge in edges if key in (edge.source, edge.target))
-            names = dict.fromkeys([key, *(n for e in edges for n in (e.source, e.target))])
-        nodes = tuple(
-            stages[name].info() if name in stages else self._route_info(name) for name in names
-        )
-        return FlowSnapshot(self.clock.monotonic_ns(), nodes, edges)
+        key = about.key if isinstance(about, Route) else about or ""
+        return take(self.events, self.handles(), key)
 
     def explain(self, name: str) -> str:
         """Say in words what a node does, or what a route carries.
@@ -324,23 +295,7 @@ class Graph:
             for node in handle.nodes():
                 if node.name == name:
                     return node.explain()
-        return self._route_info(self.resolve(name).route.key).explain
-
-    def _route_info(self, key: str) -> NodeInfo:
-        info, event = self.events.route(key), self.events.latest(key)
-        if info is None or event is None:
-            return NodeInfo(key, "route", explain="empty: nothing yet")
-        age = span_words(self.clock.monotonic_ns() - event.mono)
-        if event.quality is BAD:
-            why = event.detail or event.reason or "no reason given"
-            return NodeInfo(key, "route", explain=f"bad: {why}, {age} ago")
-        value = f"{short(event.value)} {symbol(info.route.schema.unit)}".strip()
-        return NodeInfo(key, "route", explain=f"{event.quality.word}: {value}, {age} ago")
-
-    def _refuse_unknown(self, key: str, names: Iterable[str]) -> None:
-        if self.events.route(key) is None:
-            known = [*names, *(info.route.key for info in self.events.routes())]
-            raise FlowError(f'no route or node "{key}"{did_you_mean(key, known)}')
+        return route_words(self.events, self.resolve(name).route.key)
 
     # What lines, pumps and stages call
 
@@ -369,43 +324,15 @@ class Graph:
         self, route: Route, source: str, *, may_wait: bool
     ) -> Callable[[Event], object]:
         """Return the function that publishes an event's value on `route`, caused by the event."""
-        publish, key, doors = self.events.publisher(route), route.key, self._doors
+        publish, key, through = self.events.publisher(route), route.key, self.doors.through
 
         def republish(event: Event) -> Event:
             return publish(event.value, source, event.quality, event.reason, event.detail, event)
 
         def republish_waiting(event: Event) -> Event:
-            if key in doors:
-                return self._through_doors(key, lambda: republish(event))
-            return republish(event)
+            return through(key, lambda: republish(event))
 
         return republish_waiting if may_wait else republish
-
-    def add_door(self, key: str, capacitor: Capacitor) -> None:
-        """Let publishers on a route wait for room in a capacitor."""
-        with self._lock:
-            self._doors[key] = (*self._doors.get(key, ()), capacitor)
-
-    def remove_door(self, key: str, capacitor: Capacitor) -> None:
-        """Undo `add_door`, if it was done."""
-        with self._lock:
-            left = tuple(door for door in self._doors.get(key, ()) if door is not capacitor)
-            if left:
-                self._doors[key] = left
-            else:
-                self._doors.pop(key, None)
-
-    def _through_doors(self, key: str, publish: Callable[[], Event]) -> Event:
-        entered: list[Capacitor] = []
-        try:
-            for door in self._doors.get(key, ()):
-                door.enter()
-                entered.append(door)
-            return publish()
-        except BaseException:
-            for door in entered:
-                door.leave()
-            raise
 
     def failed(self, node: Node, event: Event | None, error: Exception) -> None:
         """Count a node's error and, now and then, tell of it with node, route and value."""
@@ -462,6 +389,13 @@ class _TimerNode(Node):
     def __init__(self) -> None:
         super().__init__()
         self.name = "timer"
+
+
+def _conform(route: Route, value: Value) -> tuple[Value, Doubt | None]:
+    try:
+        return conform(route.schema, value)
+    except SchemaError as error:
+        raise SchemaError(f"{route.key}: {error}") from None
 
 
 def _line_name(source: Route, to: Any) -> str:

@@ -141,7 +141,7 @@ class Line(Handle):
         key = self.source.key
         opening = self.stages[0] if self.stages else None
         if isinstance(opening, Capacitor) and opening.blocks:
-            self._graph.add_door(key, opening)
+            self._graph.doors.add(key, opening)
 
         def feed(event: Event) -> None:
             if event.route == key:  # a prefix also finds longer names
@@ -163,7 +163,7 @@ class Line(Handle):
             subscription.cancel()
         for stage in reversed(self._attached):
             if isinstance(stage, Capacitor):
-                self._graph.remove_door(self.source.key, stage)
+                self._graph.doors.remove(self.source.key, stage)
             stage.stop()
         if isinstance(self.end, HandlerEnd):
             self.end.stop()
