@@ -186,6 +186,36 @@ def test_a_disk_others_keep_full_costs_one_old_segment_for_each_attempt(tmp_path
     rig.close()
 
 
+def test_a_full_disk_that_cannot_even_be_cleared_is_waited_for(tmp_path: Path) -> None:
+    files = FailingFiles()
+    rig = Rig(tmp_path, files, segment_s=5).start()
+    steady(rig, 12)
+    files.refuse("write", error=errno.ENOSPC)
+    files.refuse("remove", error=errno.EROFS)
+    steady(rig, 20)
+    assert rig.told("log.dropped") == []
+    files.relent()
+    steady(rig, 40)
+    assert rig.close()
+    assert numbers(everything(tmp_path)) == list(range(1, rig.stream.head + 1))
+
+
+def test_the_stream_goes_on_when_numbers_run_out_on_a_disk_that_hangs(tmp_path: Path) -> None:
+    files = FailingFiles()
+    rig = Rig(tmp_path, files, capacity=1000).start()
+    rig.publish()
+    files.delay("sync_data", lambda: rig.executor.clock.sleep(10**6))
+    rig.run(3)
+    for _ in range(3 * BLOCK // 1024):
+        rig.publish(1024)
+        rig.run(0.01)
+    assert rig.stream.head > 3 * BLOCK
+    assert rig.told("log.degraded") == []  # asking for numbers reports nothing under the lock
+    rig.recorder.check()
+    assert len(rig.told("log.degraded")) == 1
+    rig.executor.close()
+
+
 def test_pauses_between_attempts_grow_to_half_a_minute(tmp_path: Path) -> None:
     files = FailingFiles()
     rig = Rig(tmp_path, files).start()

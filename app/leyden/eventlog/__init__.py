@@ -3,7 +3,8 @@
 - `schema`: what a line is, and how records become lines and lines records
 - `values`: how every kind of value survives JSON
 - `recorder`: the store that the stream appends to; writes in a lane of its own
-- `writer`, `backlog`: what the recorder is made of: blocks and segments, and the queue before them
+- `backlog`, `writer`, `disk`: what the recorder is made of: the queue from publisher to disk,
+  blocks and segments, and what is known of the disk's health
 - `recovery`: what is done to the segments of a boot that ended without saying so
 - `numbers`: sequence numbers and boots, reserved on disk before they are used
 - `reader`: reads the log by number and route, from disk alone, whether it is being written or not

@@ -14,12 +14,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from leyden.eventlog.backlog import PACE, Backlog
 from leyden.eventlog.clocklog import WallWatch
+from leyden.eventlog.disk import DiskWatch
 from leyden.eventlog.numbers import Numbers
 from leyden.eventlog.reader import MISSING, RESTARTED, LogReader
 from leyden.eventlog.recovery import Recovery, mend_segments
@@ -55,9 +57,6 @@ LIMIT_BYTES: Final = 2_000_000_000
 CAPACITY: Final = 131_072  # records that wait for the disk at most
 GATHER_S: Final = 0.05  # how long records gather before they are written together
 SYNC_S: Final = 0.8  # and before they are synced: with the sync itself, within a second
-STALL_S: Final = 1.0  # a disk that takes longer for one step counts as stalled
-SETTLE_S: Final = 10.0  # and has to be faster for this long to count as well again
-RETRY_S: Final = (0.5, 30.0)  # the first and the longest pause between attempts
 
 _BATCH: Final = 4096  # records taken from the backlog at once
 _MOST_UNSYNCED: Final = 16_384  # a burst is synced when this many records are not
@@ -69,7 +68,6 @@ _PAUSES: Final = 20
 _GAPS_KNOWN: Final = 64
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _UNUSABLE: Final = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT)
-_CONDITIONS: Final = {errno.ENOSPC: "full", errno.EDQUOT: "full", errno.EROFS: "read_only"}
 
 
 class Recorder:
@@ -125,10 +123,10 @@ class Recorder:
         self.append: Callable[[Record], None] = self._backlog.append
         self._capacity = capacity
         self._took = threading.Event()  # the writer has taken a batch
-        self._wake = executor.signal()  # there is
+        self._wake = executor.signal()  # there is something to take
         self._hurry = executor.signal()  # do not gather: somebody waits, or it is the end
         self._waiters: list[tuple[int, Signal]] = []
-        self._guard = threading.Lock()  # of waiters and condition; never held while waiting
+        self._guard = threading.Lock()  # of the waiters; never held while waiting
         self._gaps: tuple[Gap, ...] = (self.recovery.gap,) if self.recovery.gap else ()
         self._lane: Lane | None = None
         self._report: Report = _nobody
@@ -136,15 +134,10 @@ class Recorder:
         self._sync_due: int | None = None  # ns; None: everything written is synced
         self._opened = -1  # how many segments had been begun when the limit was last enforced
         self._defects = 0
-        # The disk, as the recorder sees it.
-        self._condition = ""  # full, read_only, io_error, stalled, defect
-        self._condition_since = 0  # ns
-        self._lost_before = 0
-        self._step_since = 0  # ns; when the step that is being made began; 0: none is
-        self._slow_until = 0  # ns; until when a stalled disk has to prove itself
-        self._failing = False  # it refused; waiting to try again
-        self._second_try = False  # it was full, and room has been made just now
-        self._retry_s = 0.0
+        self._second_try = False  # the disk was full, and room has been made just now
+        self._disk = DiskWatch(
+            self._mono, partial(self._tell, DEGRADED), partial(self._tell, RESTORED), self._lost
+        )
 
     # What the stream asks for
 
@@ -153,7 +146,7 @@ class Recorder:
 
         While the disk refuses, the answer comes at once.
         """
-        if self._is_safe(n) or self._failing or self._closed:
+        if self._is_safe(n) or self._disk.failing or self._closed:
             return self._is_safe(n)
         waiter = (n, self._executor.signal())
         with self._guard:
@@ -173,10 +166,9 @@ class Recorder:
         """Return the number that ends the next block.
 
         At once, unless blocks are used up faster than the disk takes their bounds. A disk that is
-        in trouble is not waited for.
+        in trouble is not waited for. Reports nothing: the stream's lock is held.
         """
-        self.check()
-        bound = self._numbers.reserve(0.0 if self._condition else 1.0)
+        bound = self._numbers.reserve(0.0 if self._disk.is_in_trouble() else 1.0)
         if self._numbers.due():
             self._hurry.set()
             self._wake.set()
@@ -257,10 +249,7 @@ class Recorder:
 
     def check(self) -> None:
         """Report a disk that hangs in one step; for a service that looks once a second or so."""
-        since = self._step_since
-        waited = (self._mono() - since) / NS
-        if since and waited > STALL_S:
-            self._degrade("stalled", f"the disk has not answered for {waited:.1f} s")
+        self._disk.check()
 
     def status(self) -> dict[str, Value]:
         """Return figures for a health page."""
@@ -269,7 +258,7 @@ class Recorder:
             "synced": self._writer.synced,
             "waiting": self._waiting(),
             "lost": self._lost(),
-            "condition": self._condition or "ok",
+            "condition": self._disk.condition or "ok",
             "unsecured": self._numbers.unsecured,
             "unwritable": self._writer.unwritable,
             "defects": self._defects,
@@ -287,8 +276,8 @@ class Recorder:
             self._finish()
 
     def _rest(self) -> None:
-        if self._failing:
-            self._hurry.wait(self._retry_s)
+        if self._disk.failing:
+            self._hurry.wait(self._disk.retry_s)
             return
         due = self._sync_due
         self._wake.wait(None if due is None else max(0.0, (due - self._mono()) / NS))
@@ -302,31 +291,31 @@ class Recorder:
         self._backlog.armed = False
         try:
             if self._numbers.due():
-                with self._step():
+                with self._disk.step():
                     self._numbers.renew()
             self._write_all()
             if self._writer.opened != self._opened:
-                with self._step():
+                with self._disk.step():
                     self._enforce_limit()
         except OSError as error:
             self._refused(error)
         except Exception as error:  # noqa: BLE001 - a defect must not end the log: counted and told
             self._defects += 1
-            self._give_up("defect", f"{type(error).__name__}: {error}")
-        self._step_since = 0
+            self._abandon()
+            self._disk.give_up("defect", f"{type(error).__name__}: {error}")
         self._release()
 
     def _write_all(self) -> None:
-        with self._step():
+        with self._disk.step():
             self._writer.write(())  # what an earlier attempt has left
         while entries := self._backlog.take(self._writer.synced):
             self._took.set()
             self._tell_gaps(entries)
-            with self._step():
+            with self._disk.step():
                 self._writer.write(entries)
             if self._waiters or len(self._writer.unsynced) >= _MOST_UNSYNCED:
                 self._sync()
-        if self._failing or self._waiters or self._is_sync_due():
+        if self._disk.failing or self._waiters or self._is_sync_due():
             self._sync()
 
     def _is_sync_due(self) -> bool:
@@ -335,25 +324,12 @@ class Recorder:
         return self._sync_due is not None and self._mono() >= self._sync_due
 
     def _sync(self) -> None:
-        with self._step():
+        with self._disk.step():
             self._writer.sync(seal=bool(self._waiters))
         self._sync_due = None
-        self._second_try = self._failing = False
-        self._retry_s = 0.0
-        if self._condition and self._mono() >= self._slow_until:
-            self._restore()
+        self._second_try = False
+        self._disk.recover()
         self._release()
-
-    @contextlib.contextmanager
-    def _step(self) -> Iterator[None]:
-        # One step on the disk, timed: one that is slow is seen here, one that hangs by `check`.
-        since = self._step_since = self._mono()
-        yield
-        took = (self._mono() - since) / NS
-        self._step_since = 0
-        if took > STALL_S:
-            self._slow_until = self._mono() + round(SETTLE_S * NS)
-            self._degrade("stalled", f"the disk took {took:.1f} s for one step")
 
     def _finish(self) -> None:
         try:
@@ -386,7 +362,7 @@ class Recorder:
         # publisher holds the stream's lock. On a disk that will not, waiting would not help.
         self._hurry.set()
         for _ in range(_PAUSES):
-            if self._condition:
+            if self._disk.is_in_trouble():
                 return
             self._took.clear()
             self._took.wait(_PAUSE_S)
@@ -401,7 +377,7 @@ class Recorder:
         with self._guard:
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
-                if self._failing or self._closed or self._is_safe(waiter[0]):
+                if self._disk.failing or self._closed or self._is_safe(waiter[0]):
                     waiter[1].set()
                 else:
                     self._waiters.append(waiter)
@@ -417,40 +393,24 @@ class Recorder:
     # When the disk will not
 
     def _refused(self, error: OSError) -> None:
-        # Room is made on a full disk by the oldest records, once for each attempt.
-        made_room = error.errno in _FULL and self._drop(1, "full")
+        # Room is made on a full disk by the oldest records, one segment for each attempt.
+        made_room = False
+        if error.errno in _FULL:
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                made_room = self._drop(1, "full")
+        self._abandon()
         if made_room and not self._second_try:
             self._second_try = True
-            self._writer.abandon()
-            self.reader.forget()
             self._hurry.set()
             self._wake.set()
-            return
-        self._give_up(_CONDITIONS.get(error.errno or 0, "io_error"), explain(error))
+        else:
+            self._disk.refuse(error)
 
-    def _give_up(self, condition: str, detail: str) -> None:
+    def _abandon(self) -> None:
+        # What was not synced is written again, into another segment.
         self._writer.abandon()
         self.reader.forget()
-        self._failing = True
         self._sync_due = None
-        self._retry_s = min(RETRY_S[1], max(RETRY_S[0], 2 * self._retry_s))
-        self._degrade(condition, detail)
-
-    def _degrade(self, condition: str, detail: str) -> None:
-        with self._guard:
-            if self._condition:
-                return
-            self._condition = condition
-            self._condition_since = self._mono()
-            self._lost_before = self._lost()
-        self._tell(DEGRADED, {"condition": condition, "detail": detail})
-
-    def _restore(self) -> None:
-        with self._guard:
-            condition, self._condition = self._condition, ""
-            lasted = (self._mono() - self._condition_since) / NS
-            lost = self._lost() - self._lost_before
-        self._tell(RESTORED, {"condition": condition, "lasted_s": round(lasted, 3), "lost": lost})
 
     def _lost(self) -> int:
         return self._backlog.lost + self._backlog.overflowed()
