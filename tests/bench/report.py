@@ -96,8 +96,24 @@ def _row(figure: Figure, subject: Subject, samples: Sequence[Sample]) -> Row:
     values = [sample.figures[figure.name] for sample in samples if figure.name in sample.figures]
     if error or not values:
         return Row(figure, subject, None, error=error or "not measured")
-    detail = dict(samples[-1].detail)
-    return Row(figure, subject, median(values), min(values), max(values), detail=detail)
+    return Row(
+        figure, subject, median(values), min(values), max(values), detail=_details(samples, figure)
+    )
+
+
+def _details(samples: Sequence[Sample], figure: Figure) -> dict[str, Any]:
+    # Words as the last round said them, numbers as the median of all. They are of the whole script,
+    # so they stand beside its first figure only.
+    if figure.name != next(iter(samples[-1].figures)):
+        return {}
+    return {
+        key: median([sample.detail[key] for sample in samples]) if _is_number(said) else said
+        for key, said in samples[-1].detail.items()
+    }
+
+
+def _is_number(said: object) -> bool:
+    return isinstance(said, (int, float)) and not isinstance(said, bool)
 
 
 def _with_ratios(figure: Figure, found: list[Row]) -> list[Row]:
@@ -149,7 +165,7 @@ def _measured(budget: Budget, ours: Row, rows_of_figure: list[Row]) -> float | N
 
 
 def table(found: Sequence[Row], verdicts: Sequence[Verdict]) -> str:
-    """Return the figures of one workload as text, Leyden's verdicts beside its rows."""
+    """Return the figures as text, verdicts and what the script noted below Leyden's rows."""
     lines: list[str] = []
     for figure in dict.fromkeys(row.figure for row in found):
         lines.append(f"\n{figure.name}: {figure.title}, {figure.unit}, {figure.better} is better")
@@ -157,8 +173,13 @@ def table(found: Sequence[Row], verdicts: Sequence[Verdict]) -> str:
         for row in (row for row in found if row.figure == figure):
             lines.append(f"  {_cells(row)}".rstrip())
             if row.subject.role is Role.LEYDEN:
-                lines.extend(f"      {verdict.words}" for verdict in mine)
+                lines.extend(f"      {words}" for words in _notes(row, mine))
     return "\n".join(lines)
+
+
+def _notes(row: Row, verdicts: Sequence[Verdict]) -> list[str]:
+    numbers = [f"{key} {number(said)}" for key, said in row.detail.items() if _is_number(said)]
+    return [verdict.words for verdict in verdicts] + ([", ".join(numbers)] if numbers else [])
 
 
 def _cells(row: Row) -> str:

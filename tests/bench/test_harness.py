@@ -119,6 +119,17 @@ def test_a_workload_with_two_figures_gives_rows_of_both() -> None:
     assert row_of(found, OURS, COST).ratio_to_best_seed == 2.0
 
 
+def test_details_keep_the_last_words_and_the_median_of_numbers() -> None:
+    said: list[dict[str, object]] = [
+        {"does": "warm", "noted": 5}, {"does": "it", "noted": 9}, {"does": "it all", "noted": 7}
+    ]  # fmt: skip
+    samples = [Sample(OURS.id, {"speed": 1.0, "cost": 2.0}, detail) for detail in said]
+    found = rows(workload(FIGURE, COST), samples)
+    assert row_of(found, OURS).detail == {"does": "it all", "noted": 7}
+    assert row_of(found, OURS, COST).detail == {}
+    assert "noted 7" in table(found, [])
+
+
 # Verdicts
 
 
