@@ -153,8 +153,8 @@ class Attachment:
     @property
     def deadline_ns(self) -> int:
         """Time allowed for one step on the wire."""
-        seconds = self.place.deadline_s or min(1.0, max(0.25, self.place.period_s))
-        return round(seconds * NS)
+        usual = min(1.0, max(0.25, self.place.period_s))
+        return round((self.place.deadline_s or self.device.deadline_s or usual) * NS)
 
     def step(self) -> float:
         """Attach, or read, or check, whatever is next; return seconds until the next step is due.

@@ -144,6 +144,7 @@ class Device(Generic[R_co]):
     compatible: ClassVar[str] = ""
     witness: ClassVar[str] = ""
     warm_up_s: ClassVar[float] = 0.0  # values are uncertain for this long after `start`
+    deadline_s: ClassVar[float | None] = None  # for one read, where the usual one is too short
     clock: Clock = SystemClock()  # the runtime sets its own
     period_s: float = 1.0  # and the distance at which it reads
 
