@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -15,6 +15,8 @@ import msgspec
 from leyden.appliance import drivers
 from leyden.appliance.identity import Identity, IdentityService, discover
 from leyden.appliance.plan import BusPlan, DevicePlan, Plan, RoutePlan
+from leyden.appliance.words import near, one_of
+from leyden.eventlog.clocklog import CLOCK_ROUTE
 from leyden.eventlog.keeper import LogKeeper
 from leyden.eventlog.recorder import REPORTS, Recorder
 from leyden.eventlog.schema import About
@@ -35,6 +37,7 @@ from leyden.kernel import (
     Role,
     Route,
     Runtime,
+    Schema,
     Store,
     Value,
 )
@@ -110,10 +113,10 @@ def assemble(plan: Plan, executor: Executor, *, store: Store | None = None) -> A
     for route in plan.routes:
         _add_route(graph, route)
     runtime.add_service(IdentityService())
-    if recorder is not None:
-        _keep_log(runtime, recorder, plan, identity)
     if isinstance(rig, MockRig):
         runtime.register_goal("world.set", partial(_set_world, rig.world), Role.OPERATOR)
+    if recorder is not None:
+        _keep_log(runtime, recorder, plan, identity)
     return Appliance(plan, runtime, graph, rig, recorder, identity)
 
 
@@ -217,11 +220,13 @@ def _address(options: Any) -> str:
 
 
 def _refuse_misspelt(rig: AnyRig) -> None:
-    unclaimed = rig.world.unclaimed() if isinstance(rig, MockRig) else ()
-    if unclaimed:
-        known = ", ".join(rig.world.names()) if isinstance(rig, MockRig) else ""
+    if isinstance(rig, MockRig) and (unclaimed := rig.world.unclaimed()):
+        known = rig.world.names()
         raise ComponentError(
-            f"world: no chip senses {', '.join(unclaimed)}; there is {known or 'no signal at all'}"
+            "\n".join(
+                f"world.{name}: no chip senses it, expected {one_of(known)}{near(name, known)}"
+                for name in unclaimed
+            )
         )
 
 
@@ -252,9 +257,15 @@ def _add_route(graph: Graph, route: RoutePlan) -> None:
 def _keep_log(runtime: Runtime, recorder: Recorder, plan: Plan, identity: Identity) -> None:
     for route in REPORTS:
         runtime.events.declare_system(route)
-    report: Callable[[str, Mapping[str, Value]], None] = partial(_report, runtime)
-    recorder.start(about(plan, identity), runtime.events.routes, report)
+    runtime.events.declare_system(CLOCK_ROUTE, Schema("json"))
     runtime.add_service(LogKeeper(recorder))
+    # Last: whatever is declared by now stands in the first segment's head.
+    recorder.start(
+        about(plan, identity),
+        runtime.events.routes,
+        partial(_report, runtime),
+        runtime.events.scans,
+    )
 
 
 def _report(runtime: Runtime, route: str, value: Mapping[str, Value]) -> None:
