@@ -29,6 +29,13 @@ def _quantity(code: str, example: str, fits: Callable[[float], bool], span: str)
     return BeforeValidator(read)
 
 
+def _text_with_unit(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(f'found {shown(value)}, expected text with a unit such as "100 kHz"')
+    return value
+
+
+Speed = Annotated[str, BeforeValidator(_text_with_unit)]
 Seconds = Annotated[
     float, _quantity("s", "2 s", lambda s: 0 < s <= 86_400, "more than 0 s, at most 1 d")
 ]
@@ -56,7 +63,7 @@ class BusTable(Table):
     kind: Literal["i2c", "spi", "uart", "gpio"]
     path: str = ""
     chip: str = ""
-    speed: str = ""  # Hz, or Bd for a serial line; judged by kind
+    speed: Speed = ""  # Hz, or Bd for a serial line; judged by kind
 
 
 class IfAbsentWord(StrEnum):

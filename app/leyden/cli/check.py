@@ -20,6 +20,7 @@ from leyden.cli.command import EXIT_CONFIGURATION
 from leyden.cli.drawing import draw
 from leyden.cli.parsing import Parser, add_json
 from leyden.cli.terminal import Paint
+from leyden.hal.errors import WorldError
 from leyden.kernel import LeydenError, Origin, SimulatedExecutor
 
 SUMMARY: Final = "check a configuration without touching hardware"
@@ -92,13 +93,20 @@ def put_together(plan: Plan, path: Path) -> Iterator[Appliance]:
         try:
             appliance = assemble(modelled, executor)
         except LeydenError as error:
-            raise ConfigError([f"{path}: {error}"]) from error
+            raise ConfigError(_placed(path, error)) from error
         try:
             yield appliance
         finally:
             appliance.close()
     finally:
         executor.close()
+
+
+def _placed(path: Path, error: LeydenError) -> Iterator[str]:
+    """Yield what assembly refuses, line by line with its place in the file."""
+    for line in str(error).splitlines():
+        signal = isinstance(error, WorldError) and not line.startswith("world")
+        yield f"{path}: world.{line}" if signal else f"{path}: {line}"
 
 
 def _all_modelled(plan: Plan) -> bool:

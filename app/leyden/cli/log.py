@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -150,7 +150,8 @@ class _Lines:
     def _columns(self, event: Event) -> str:
         style = "" if event.quality is GOOD else "bad" if event.quality is BAD else "uncertain"
         mark = self._paint(style, _MARKS[event.quality.word])
-        value = f"{_shown(event.value)} {self._symbol(event.route)}".rstrip()
+        symbol = self._symbol(event.route) if event.value is not None else ""
+        value = f"{_shown(event.value)} {symbol}".rstrip()
         why = event.detail or event.reason
         head = f"{self._when(event)} {event.n:>9}  {event.route:<{_ROUTE_WIDTH}} {mark}"
         return f"{head} {value:<{_VALUE_WIDTH}} {self._paint(style, why)}".rstrip()
@@ -198,4 +199,6 @@ def _shown(value: Value) -> str:
         return f"{value:.10g}"
     if isinstance(value, str):
         return value
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={_shown(item)}" for key, item in value.items())
     return msgspec.json.encode(portable(value)).decode()
