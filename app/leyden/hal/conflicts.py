@@ -24,7 +24,7 @@ def claims_of(device: str, bus: str, kind: str, options: object) -> tuple[Claim,
         bus: the bus's name; devices without a bus claim nothing.
         kind: "i2c", "spi", "uart", "gpio" or "none".
         options: has `address` for I2C, `chip_select` for SPI; for GPIO `lines`, a mapping whose
-            values have `line`, or one `line`.
+            values have `line`, and `taken` where they take more than that one, or one `line`.
     """
     match kind:
         case "i2c":
@@ -56,6 +56,7 @@ def conflicts(claims: Iterable[Claim]) -> tuple[str, ...]:
 def _lines(options: object) -> list[int]:
     lines = getattr(options, "lines", None)
     if isinstance(lines, dict):
-        return [each.line for each in lines.values()]
+        taken = (getattr(each, "taken", (each.line,)) for each in lines.values())
+        return [line for group in taken for line in group]
     line = getattr(options, "line", None)
     return [] if line is None else [line]
