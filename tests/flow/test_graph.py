@@ -147,6 +147,27 @@ def test_an_observer_that_never_works_is_put_in_quarantine(world: World) -> None
     assert "quarantined: failed too often in a row, the last: ZeroDivisionError" in bad.explain()
 
 
+def test_an_inline_observer_that_fails_now_and_then_is_not_put_in_quarantine(
+    world: World,
+) -> None:
+    def picky(event: Event) -> None:
+        if event.value % 10 == 0:
+            raise ValueError("ten")
+
+    observation = world.graph.observe(AIR, picky, delivery=Delivery.INLINE)
+    for value in range(1000):
+        world.put(float(value))
+    assert observation.nodes()[0].counters() == Counters(entered=1000, out=900, errors=100)
+
+
+def test_an_inline_observer_that_never_works_is_put_in_quarantine(world: World) -> None:
+    observation = world.graph.observe(AIR, lambda event: 1 / 0, delivery=Delivery.INLINE)
+    for value in range(50):
+        world.put(float(value))
+    assert "quarantined" in observation.explain()
+    assert observation.nodes()[0].counters().errors == 20
+
+
 def test_the_latest_comes_first_for_a_late_observer_who_wants_it(world: World) -> None:
     world.graph.publish(AIR, 1.0)
     world.graph.publish(AIR, 2.0)

@@ -20,6 +20,21 @@ from leyden.kernel import (
 Handler: TypeAlias = Callable[[Event], object]  # whatever it returns is of no interest
 
 
+def unlisted(events: EventStream, name: str, handler: Handler) -> Subscription:
+    """Return a subscription that the stream does not know of, to be served by `events.handle`.
+
+    So a handler that events reach in another way is isolated, counted and put in quarantine like
+    every other subscriber.
+    """
+
+    def call(event: Event) -> None:
+        handler(event)
+
+    return Subscription(
+        events, call, name, (), Delivery.INLINE, capacity=1, overflow=Overflow.DROP_OLDEST
+    )
+
+
 class RouteEnd(Node):
     """Publishes each event's value and quality on a route, with the event as its cause."""
 
@@ -58,15 +73,7 @@ class HandlerEnd(Node):
         super().__init__()
         self.name = name
         self._events = events
-
-        def call(event: Event) -> None:
-            handler(event)
-
-        # Not in the stream's list, since events reach it by the line; but isolated, counted and
-        # put in quarantine in the same way as every other subscriber.
-        self._subscription = Subscription(
-            events, call, name, (), Delivery.INLINE, capacity=1, overflow=Overflow.DROP_OLDEST
-        )
+        self._subscription = unlisted(events, name, handler)
 
     def accept(self, event: Event) -> None:
         """Call the handler; what it publishes follows from `event`."""

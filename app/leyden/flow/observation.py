@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leyden.flow.ends import Handler
+from leyden.flow.ends import Handler, unlisted
 from leyden.flow.handle import Handle
 from leyden.flow.node import Counters, Edge, Node
 from leyden.kernel import Delivery, Event, Overflow, Route, Subscription
@@ -70,15 +70,22 @@ class Observation(Handle):
         super().__init__(name, graph.forget)
         self.route = route
         self.capacity = 0 if delivery is Delivery.INLINE else capacity
-        key = route.key
+        key, inline = route.key, delivery is Delivery.INLINE
 
         def handle(event: Event) -> None:
             if event.route == key:  # a prefix also finds longer names
                 handler(event)
 
+        def handle_inline(event: Event) -> None:
+            if event.route == key and self.subscription.active:
+                graph.events.handle(self.subscription, event)
+
         self._node = _Observer(name, self)
-        self.subscription: Subscription = graph.events.subscribe(
-            handle,
+        # The stream calls inline handlers bare and counts only what goes wrong. This one is served
+        # as those in lanes are, by a subscription that is not in the stream's list.
+        self.subscription = unlisted(graph.events, name, handler)
+        self._listed: Subscription = graph.events.subscribe(
+            handle_inline if inline else handle,
             name=name,
             prefix=key,
             delivery=delivery,
@@ -86,9 +93,12 @@ class Observation(Handle):
             overflow=Overflow.DROP_OLDEST,
             replay_latest=replay_latest,
         )
+        if not inline:
+            self.subscription = self._listed
 
     def stop(self) -> None:
         """Call the handler no more, at once."""
+        self._listed.cancel()
         self.subscription.cancel()
 
     def nodes(self) -> tuple[Node, ...]:
