@@ -101,9 +101,7 @@ class _Reader:
         if plain and quantity.code == "1":
             return float(value)
         if not isinstance(value, str):
-            unit = UNITS[quantity.code].symbol or quantity.code
-            words = f'found {shown(value)}, expected text with a unit such as "10 {unit}"'
-            self.problems.append((path, words))
+            self.problems.append((path, f"found {shown(value)}, expected {_example(quantity)}"))
             return value
         try:
             return parse(value, quantity.code)
@@ -139,6 +137,13 @@ def _quantity(hint: Any) -> Quantity | None:
             if found is not None:
                 return found
     return None
+
+
+def _example(quantity: Quantity) -> str:
+    if quantity.code == "1":
+        return 'a number such as 0.5, or text such as "50 %"'
+    unit = UNITS[quantity.code].symbol or quantity.code
+    return f'text with a unit such as "10 {unit}"'
 
 
 def _arms(hint: Any) -> tuple[Any, ...]:

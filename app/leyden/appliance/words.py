@@ -16,23 +16,18 @@ _MOST: Final = 16  # known words that a message lists
 # What pydantic calls a type, in the words of TOML.
 _KINDS: Final = {
     "string_type": "text in quotes",
-    "int_type": "a whole number, without quotes",
-    "int_parsing": "a whole number, without quotes",
+    "int_type": "a whole number",
     "int_from_float": "a whole number",
-    "float_type": "a number, without quotes",
-    "float_parsing": "a number, without quotes",
-    "bool_type": "true or false, without quotes",
-    "bool_parsing": "true or false, without quotes",
+    "float_type": "a number",
+    "bool_type": "true or false",
     "model_type": "a table",
-    "model_attributes_type": "a table",
     "dataclass_type": "a table",
-    "dataclass_exact_type": "a table",
     "dict_type": "a table",
-    "mapping_type": "a table",
     "list_type": "a list",
     "tuple_type": "a list",
     "finite_number": "a number that ends",
 }
+_UNQUOTED: Final = {"int_type", "float_type", "bool_type"}
 
 
 def shown(value: Any) -> str:
@@ -80,7 +75,8 @@ def sentence(error: Any) -> str:
     if kind == "string_pattern_mismatch":
         return f"found {found}, expected a name of a-z 0-9 _ that begins with a letter"
     expected = _KINDS.get(kind) or error["msg"].removeprefix("Input should be ")
-    return f"found {found}, expected {expected}"
+    bare = ", without quotes" if kind in _UNQUOTED and isinstance(error["input"], str) else ""
+    return f"found {found}, expected {expected}{bare}"
 
 
 def circle_words(circle: list[str], one: str, many: str) -> str:
