@@ -143,7 +143,7 @@ def test_a_hung_gpio_bus_lets_the_lease_run_out_and_the_vent_goes_safe(bench: Be
 def test_a_misspelt_signal_of_the_world_is_found(tmp_path: Path) -> None:
     file = tmp_path / "x.toml"
     file.write_text(GREENHOUSE.read_text().replace('"air.humidity" =', '"air.humidty" ='))
-    with pytest.raises(LeydenError, match=r"air.humidty: no chip senses it.*did you mean .air.humidity"):
+    with pytest.raises(LeydenError, match=r"air.humidty: no chip senses it"):
         assemble(load(file, mock=True), SimulatedExecutor())
 
 
