@@ -22,6 +22,8 @@ from pathlib import Path
 
 import msgspec
 
+from leyden.storage.atomic import write_atomic
+
 HERE = Path(__file__).parent
 TARGET = HERE / "static" / "vendor"
 NPM_ARGUMENTS = ("ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund")
@@ -29,7 +31,7 @@ NPM_TIMEOUT_S = 300.0
 LICENCES = "LICENCES.txt"
 
 # `from"preact/hooks"`: a name that only a bundler or an import map could resolve.
-_BARE_IMPORT = re.compile(rb'(\bfrom\s*)"([^"./][^"]*)"')
+_BARE_IMPORT = re.compile(rb'(\bfrom\s*)"([@a-z][\w@/.-]*)"')
 # Points at files that are not shipped; developer tools would ask the panel for them.
 _SOURCE_MAP = re.compile(rb"^//# sourceMappingURL=.*$\n?", re.MULTILINE)
 
@@ -68,6 +70,7 @@ def bring(project: Path = HERE, target: Path = TARGET) -> list[str]:
 
     Raises:
         VendorError: npm is missing or fails, or a file is not what the manifest says.
+        OSError: the target cannot be written.
     """
     manifest = _read_manifest(project)
     _remove_strangers(manifest, target)
@@ -95,7 +98,7 @@ def pin(project: Path = HERE) -> None:
         files = tuple(_repin(library, contents, modules) for library in old.files)
     new = Manifest(files, _digest(contents[LICENCES]))
     encoded = msgspec.json.format(msgspec.json.encode(new), indent=2)
-    (project / "vendor.json").write_bytes(encoded + b"\n")
+    write_atomic(project / "vendor.json", encoded + b"\n")
 
 
 def missing(manifest: Manifest, target: Path = TARGET) -> list[str]:
@@ -217,12 +220,9 @@ def _remove_strangers(manifest: Manifest, target: Path) -> None:
 
 
 def _write(contents: dict[str, bytes], target: Path) -> None:
-    """Write each file under a temporary name first, so that no reader meets half of one."""
     target.mkdir(parents=True, exist_ok=True)
     for name, data in contents.items():
-        partial = target / f"{name}.partial"
-        partial.write_bytes(data)
-        partial.replace(target / name)
+        write_atomic(target / name, data)
 
 
 def main(arguments: list[str]) -> int:
@@ -233,7 +233,7 @@ def main(arguments: list[str]) -> int:
             sys.stdout.write("vendor.json pinned; review it\n")
             return 0
         brought = bring()
-    except VendorError as error:
+    except (VendorError, OSError) as error:
         sys.stderr.write(f"panel libraries: {error}\n")
         return 1
     state = f"brought {', '.join(brought)}" if brought else "up to date"

@@ -47,7 +47,7 @@ def house(build: Callable[..., House]) -> House:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
-    """Opens signed-in windows; afterwards nothing may have been complained about or asked elsewhere."""
+    """Opens signed-in windows; in the end none may have complained, or asked anything elsewhere."""
     visitors: list[Visitor] = []
 
     def make(house: House, *args: Any, **options: Any) -> Visitor:

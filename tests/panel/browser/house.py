@@ -148,7 +148,7 @@ class Complaints:
     offline: bool = False  # a request that fails is expected then
 
     def watch(self, page: Page) -> None:
-        page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        page.on("pageerror", lambda error: self.problems.append(f"error: {error.stack}"))
         page.on("console", self._heard)
         page.on("request", self._asked)
 

@@ -179,11 +179,13 @@ class Plant:
         period_s: float = 1.0,
         name: str = "greenhouse",
         clock_state: str = "synced",
+        hurried: bool = False,
     ) -> None:
         self.machines = {each.row.id: each for each in machines or greenhouse()}
         self.name = name
         self.period_s = period_s
         self.clock_state = clock_state
+        self.hurried = hurried  # every device is read at every tick
         self.boot = 3
         self.base = 480_000  # sequence numbers given out before the test began
         self.head = self.base
@@ -241,10 +243,23 @@ class Plant:
         with self._moved:
             t = self.elapsed()
             for machine in self.machines.values():
-                if machine.due <= t:
+                if machine.due <= t or self.hurried:
                     machine.due = t + machine.period_s - self.period_s / 2
                     self._read(machine, t)
             self._moved.notify_all()
+
+    def add(self, machine: Machine) -> None:
+        """Attach one more device."""
+        self.machines = {**self.machines, machine.row.id: machine}
+        self.publish(f"device.{machine.row.id}.attached", {"driver": machine.row.driver})
+
+    def restart_numbers(self, base: int) -> None:
+        """Go on with lower numbers, as with another data directory."""
+        with self._moved:
+            self._events.clear()
+            self.gaps.clear()
+            self.head = base
+            self.boot = 1
 
     def skip_numbers(self, count: int, reason: str) -> Gap:
         """Leave numbers out, as after a crash."""
@@ -258,6 +273,12 @@ class Plant:
         """Every sequence number that has been published."""
         with self._moved:
             return [row.n for row in self._events]
+
+    def published_at(self, route: str) -> list[float]:
+        """When each event of a route was published, in ms of wall time."""
+        with self._moved:
+            offset = time.time_ns() - time.monotonic_ns()
+            return [(row.mono + offset) / 1e6 for row in self._events if row.route == route]
 
     def elapsed(self) -> float:
         """Seconds since the test began."""
@@ -338,7 +359,7 @@ class Plant:
             "routes": lambda _: RouteList(tuple(self._rows())),
             "latest": lambda asked: self._latest(self._row(asked.route or "")),
             "latest_all": lambda _: self._latest_all(),
-            "history": lambda asked: self._history(asked),
+            "history": self._history,
         }
         if query.what not in answers:
             raise LinkRefusal("unavailable", f"this runtime has no {query.what}")

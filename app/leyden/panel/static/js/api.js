@@ -21,9 +21,16 @@ export async function get(path, query = {}, signal = undefined) {
   return response.json();
 }
 
-/** Leaves for the sign-in page, which comes back to where we are. */
+let leaving = false;
+
+/** Notes that the session is being ended on purpose: what is refused from now on is no surprise. */
+export function leave() {
+  leaving = true;
+}
+
+/** Goes to the sign-in page, which comes back to where we are. */
 export function signIn() {
-  location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  if (!leaving) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
 }
 
 async function ask(url, signal) {

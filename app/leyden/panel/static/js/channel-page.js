@@ -60,10 +60,9 @@ function Trend({ channel }) {
   const [, redraw] = useState(0);
   useEffect(() => follow(series, setFailure, () => redraw((n) => n + 1)), [series]);
 
-  const endMs = second.value !== null && clock.wall();
+  const endMs = second.value === null ? null : clock.wall();
   if (channel.route.kind === "text") return null;
-  if (!endMs) return html`<div class="chart"></div>`;
-  const points = series.window(endMs);
+  const points = endMs === null ? [] : series.window(endMs);
   const word = RANGES.find(([s]) => s === rangeS)[1];
   return html`<section class="trend" aria-label="Trend">
     <div class="trend-head">

@@ -32,7 +32,8 @@ function style(relative) {
 }
 
 /**
- * Draws `points` of `channel` up to `endMs` over `rangeS` seconds.
+ * Draws `points` of `channel` up to `endMs` over `rangeS` seconds; `endMs` is null until the
+ * appliance's time is known.
  *
  * Arrow keys move the cursor, Home and End go to the ends, Escape leaves; what is under it is
  * written below the chart and announced.
@@ -47,11 +48,15 @@ export function Chart({ channel, points, rangeS, reachS, endMs, label }) {
   const stepped = !channel.route.period_s || channel.route.kind === "bool";
 
   data.current = columns(points, reachS);
+  const known = endMs !== null;
   useEffect(() => {
+    if (!known) return undefined;
     let gone = false;
+    const node = box.current;
+    const size = () => ({ width: node.clientWidth, height: HEIGHT });
     const make = () => {
-      const wide = { width: box.current.clientWidth, height: HEIGHT };
-      plot.current = new uPlot({ ...wide, ...options({ channel, stepped, setIndex, setFrame }) }, null, box.current);
+      const asked = options({ channel, stepped, setIndex, setFrame });
+      plot.current = new uPlot({ ...size(), ...asked }, null, node);
       feed(plot.current, data.current, rangeS, endMs);
     };
     const remake = () => {
@@ -59,12 +64,12 @@ export function Chart({ channel, points, rangeS, reachS, endMs, label }) {
       make();
     };
     const scheme = matchMedia("(prefers-color-scheme: dark)");
-    const resize = new ResizeObserver(() => plot.current?.setSize({ width: box.current.clientWidth, height: HEIGHT }));
+    const resize = new ResizeObserver(() => node.isConnected && plot.current?.setSize(size()));
     bringLibrary()
       .then(() => {
         if (gone) return;
         make();
-        resize.observe(box.current);
+        resize.observe(node);
         scheme.addEventListener("change", remake);
       })
       .catch(() => setFailed(true));
@@ -75,7 +80,7 @@ export function Chart({ channel, points, rangeS, reachS, endMs, label }) {
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [channel, rangeS]);
+  }, [channel, rangeS, known]);
 
   useLayoutEffect(() => {
     if (plot.current) feed(plot.current, data.current, rangeS, endMs);

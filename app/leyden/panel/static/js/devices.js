@@ -67,7 +67,7 @@ function Device({ device }) {
       <p class="soft">${device.driver}${device.compatible && device.compatible !== device.driver ? ` (${device.compatible})` : ""}${place(device)}</p>
     </div>
     <div class="device-facts">
-      ${device.error && html`<p class="device-error"><${Mark} of=${mark === "good" ? "uncertain" : mark} /> ${lastError(device)}</p>`}
+      <p class="device-error">${device.error ? html`<${Mark} of=${mark} /> ${lastError(device)}` : "No error so far"}</p>
       <dl class="facts-list">
         <${Fact} term="Witness" wide>${witness(device.witness)}<//>
         <${Fact} term="Period">${known(device.period_s) && seconds(device.period_s)}<//>
@@ -87,9 +87,11 @@ function Channels({ keys }) {
   const watched = keys.filter((key) => channel(key));
   if (!watched.length) return null;
   return html`<ul class="device-channels" aria-label="Channels">
-    ${watched.map((key) => html`<li><a href=${channelPath(key)}><${Mark} of=${channel(key).view.value.mark} />${channel(key).label.split(" · ").slice(1).join(" · ") || channel(key).label}</a></li>`)}
+    ${watched.map((key) => html`<li><a href=${channelPath(key)}>${shortLabel(channel(key))}<${Mark} of=${channel(key).view.value.mark} /></a></li>`)}
   </ul>`;
 }
+
+const shortLabel = ({ label }) => label.split(" · ").slice(1).join(" · ") || label;
 
 function Bus({ bus }) {
   const mark = BUS_MARKS[bus.state] ?? "uncertain";

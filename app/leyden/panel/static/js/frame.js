@@ -1,6 +1,7 @@
 // The frame round every page: name, ways, the state of all channels and of the connection.
 
 import { html } from "./html.js";
+import { leave } from "./api.js";
 import { duration, exact, moment, number, timeOfDay } from "./format.js";
 import { now } from "./clock.js";
 import { Capacitor, Mark } from "./marks.js";
@@ -29,21 +30,24 @@ export function Header() {
 
 /** The second line: one sentence about what is shown, and whether it is current. */
 export function Status() {
-  if (phase.value !== "ready") return html`<div class="status"><p role="status">Connecting</p></div>`;
+  if (phase.value !== "ready") return html`<${Line}><p role="status">Connecting</p><//>`;
   const { state, heardAt } = contact.value;
   if (state !== "live" && state !== "connecting") return html`<${Lost} state=${state} heardAt=${heardAt} />`;
   const worst = worstMark();
   const sentence = channels.value.length ? health(channels.value) : "No channels";
-  return html`<div class="status is-${worst}">
+  return html`<${Line} of=${worst}>
     <p role="status">
       ${worst !== "good" && html`<${Mark} of=${worst} />`}
-      <span>${worst === "good" ? sentence : `${sentence}:`}</span>
+      <span key=${worst}>${worst === "good" ? sentence : `${sentence}:`}</span>
       <${Wrong} />
     </p>
     <${ClockState} />
-    <p class="contact">${state === "live" ? "live" : "connecting"}${" "}<${Now} /></p>
-  </div>`;
+    <${Now} live=${state === "live"} />
+  <//>`;
 }
+
+const Line = ({ of = "good", children }) =>
+  html`<section class="status is-${of}" aria-label="State">${children}</section>`;
 
 function worstMark() {
   const marks = channels.value.map(({ view }) => view.value.mark);
@@ -57,9 +61,11 @@ function Wrong() {
   return html`<span class="wrong">${wrong.sort(worst).map(({ label }) => label).join(", ")}</span>`;
 }
 
-function Now() {
-  const wall = second.value && clock.wall();
-  return wall ? html`<time title=${exact(wall)}>${timeOfDay(wall)}</time>` : null;
+/** The appliance's time of day; its room is kept until that is known. */
+function Now({ live }) {
+  const wall = second.value !== null && clock.wall();
+  if (!live || !wall) return html`<p class="contact is-hidden">live <time>00:00:00</time></p>`;
+  return html`<p class="contact">live <time title=${exact(wall)}>${timeOfDay(wall)}</time></p>`;
 }
 
 /** Said for a while after contact came back: what was caught up. */
@@ -92,13 +98,13 @@ const LOST = {
 function Lost({ state, heardAt }) {
   const wall = heardAt !== null && clock.wall(heardAt);
   const since = wall ? ` since ${moment(wall, clock.wall())}` : "";
-  return html`<div class="status is-cut">
+  return html`<${Line} of="cut">
     <p role="status">
       <${Mark} of="bad" /><span>${LOST[state] ?? LOST.silent}${since}.</span>
       <span class="wrong">Values are the last that arrived.</span>
     </p>
     <p class="contact" title=${wall ? exact(wall) : ""}><${Away} heardAt=${heardAt} /></p>
-  </div>`;
+  <//>`;
 }
 
 function Away({ heardAt }) {
@@ -110,6 +116,7 @@ function Away({ heardAt }) {
 export function Footer() {
   const { version, boot, role } = appliance.value;
   const ready = phase.value === "ready";
+  if (phase.value === "loading") return null; // it would be pushed down by what is yet to come
   return html`<footer class="footer">
     <p>
       ${version && html`<span>leyden ${version}</span>`}
@@ -117,6 +124,6 @@ export function Footer() {
       ${ready && html`<span>event ${number(head.value)}</span>`}
       ${role && html`<span>${role}</span>`}
     </p>
-    <form method="post" action="/sign-out"><button>Sign out</button></form>
+    <form method="post" action="/sign-out" onSubmit=${leave}><button>Sign out</button></form>
   </footer>`;
 }

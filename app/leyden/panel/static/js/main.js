@@ -1,9 +1,6 @@
 // The panel: one document that shows an appliance's channels, devices and events as they are now.
 
-import { html, render, useEffect } from "./html.js";
-import { ChannelPage } from "./channel-page.js";
-import { Devices } from "./devices.js";
-import { Events } from "./events.js";
+import { html, render, useEffect, useState } from "./html.js";
 import { Footer, Header, Notice, Status } from "./frame.js";
 import { Hatching } from "./marks.js";
 import { Overview } from "./overview.js";
@@ -31,9 +28,45 @@ function Page() {
   if (contact.value.state === "full") return html`<${Full} />`;
   if (phase.value === "loading") return html`<${Waiting}>Reading the channels…<//>`;
   if (phase.value !== "ready") return html`<${Unreachable} error=${phase.value} />`;
-  const pages = { overview: Overview, channel: ChannelPage, devices: Devices, events: Events };
-  return html`<${pages[name]} key=${argument} name=${argument} />`;
+  if (name === "overview") return html`<${Overview} />`;
+  return html`<${Room} key=${`${name} ${argument}`} page=${name} argument=${argument} />`;
 }
+
+// Pages beside the first: brought when they are wanted, or as soon as nothing else is to be done, so
+// that they are there when the connection is not.
+const ROOMS = {
+  channel: () => import("./channel-page.js").then(({ ChannelPage }) => ChannelPage),
+  devices: () => import("./devices.js").then(({ Devices }) => Devices),
+  events: () => import("./events.js").then(({ Events }) => Events),
+};
+const AHEAD_MS = 3_000;
+const brought = {};
+
+async function bring(page) {
+  brought[page] ??= await ROOMS[page]();
+}
+
+function Room({ page, argument }) {
+  const [failed, setFailed] = useState(false);
+  const [, redraw] = useState(0);
+  useEffect(() => {
+    if (!brought[page]) bring(page).then(() => redraw(1), () => setFailed(true));
+  }, [page]);
+  const Page = brought[page];
+  if (Page) return html`<${Page} name=${argument} />`;
+  if (!failed) return html`<${Waiting}>One moment…<//>`;
+  return html`<${Heading}>This page could not be loaded<//>
+    <${Failure} title="The panel does not answer.">
+      <a href="">Load it again</a> when it does.
+    <//>`;
+}
+
+/** Brings every page once the first one is there and the browser has nothing better to do. */
+async function bringAhead() {
+  for (const page of Object.keys(ROOMS)) await bring(page);
+}
+
+const idle = window.requestIdleCallback ?? ((action) => setTimeout(action, 0));
 
 function Full() {
   return html`<${Heading}>The panel is full<//>
@@ -66,3 +99,4 @@ function Title() {
 follow();
 render(html`<${Panel} />`, document.getElementById("panel"));
 start();
+setTimeout(() => idle(() => bringAhead().catch(() => {})), AHEAD_MS); // then they come when wanted

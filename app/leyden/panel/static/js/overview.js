@@ -7,7 +7,7 @@ import { Mark } from "./marks.js";
 import { channelPath } from "./router.js";
 import { Empty, Heading } from "./pages.js";
 
-const WIDTH = 150; // of a sparkline's own grid; one bucket of the trace a unit
+const WIDTH = 120; // of a sparkline's own grid: one bucket of the trace a unit
 const HEIGHT = 48;
 const SIZES = ["", "is-long", "is-longest"];
 
@@ -62,9 +62,9 @@ export function Tile({ channel }) {
 
 /** A value with its unit on one baseline; struck through when it no longer holds. */
 export function Value({ view, size = 0 }) {
-  const Text = view.struck ? "s" : "span";
+  // One element for both, so that a value that falls and recovers stays where it is.
   return html`<span class="value ${SIZES[size]}">
-    <${Text} class="number">${view.text}<//>
+    <span class="number ${view.struck ? "is-struck" : ""}" role=${view.struck ? "deletion" : null}>${view.text}</span>
     ${view.unit && html`<span class="unit">${view.unit}</span>`}
   </span>`;
 }

@@ -1,10 +1,18 @@
 // Parts that every page shares: its heading, and its empty, waiting and failed states.
 
-import { html, useEffect, useState } from "./html.js";
+import { html, useEffect, useRef, useState } from "./html.js";
+import { takeArrival } from "./router.js";
 
-/** The page's heading; it takes the focus on arrival. `hidden` keeps it for readers only. */
+/**
+ * The page's heading; on arrival it takes the focus, so that the keyboard and a screen reader start
+ * there. `hidden` keeps it for readers only.
+ */
 export function Heading({ hidden = false, children }) {
-  return html`<h1 class=${hidden ? "for-readers" : ""} tabindex="-1">${children}</h1>`;
+  const heading = useRef(null);
+  useEffect(() => {
+    if (takeArrival()) heading.current.focus({ preventScroll: true });
+  }, []);
+  return html`<h1 ref=${heading} class=${hidden ? "for-readers" : ""} tabindex="-1">${children}</h1>`;
 }
 
 /** Said where there is nothing to show, with what to do about it. */

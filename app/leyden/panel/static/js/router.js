@@ -10,6 +10,14 @@ const PAGES = [
 ];
 
 const path = signal(location.pathname);
+let arrived = false;
+
+/** Whether a page has just been gone to whose heading has not taken the focus yet; true once. */
+export function takeArrival() {
+  const taken = arrived;
+  arrived = false;
+  return taken;
+}
 
 /** `{name, argument}` of the page that the address names. */
 export const page = computed(() => {
@@ -38,13 +46,12 @@ export function follow() {
 
 function ours(link, click) {
   const plain = click.button === 0 && !click.metaKey && !click.ctrlKey && !click.shiftKey && !click.altKey;
-  const here = link.origin === location.origin && !link.hash && !link.target;
+  const here = link.origin === location.origin && !link.hash && link.getAttribute("href");
   return plain && here && PAGES.some(([pattern]) => pattern.test(link.pathname));
 }
 
 function arrive(to) {
   if (to === path.value) return;
+  arrived = true;
   path.value = to;
-  // The new page's heading takes the focus, so that the keyboard and a screen reader start there.
-  requestAnimationFrame(() => document.querySelector("main h1")?.focus({ preventScroll: true }));
 }

@@ -11,7 +11,7 @@ const TICK_MS = 250; // a value is at most this much older than its mark
 const RETRY_MS = 2_000;
 const NOTICE_S = 12; // how long the sentence about what was caught up stays
 const FETCHES = 3; // sparklines asked for at a time
-const SPARK = { span_s: 600, points: 150 };
+const SPARK = { span_s: 600, points: 120 };
 
 export const clock = new ApplianceClock();
 

@@ -1,7 +1,7 @@
 // The last ten minutes of one channel, in a fixed number of buckets, drawn as a line with its gaps.
 
 export const SPAN_S = 600;
-const BUCKETS = 150;
+const BUCKETS = 120;
 const BUCKET_S = SPAN_S / BUCKETS;
 const ROOM = 0.08; // of the height, above and below the extremes
 const NOTHING = 0;
