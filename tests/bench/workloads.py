@@ -68,7 +68,7 @@ class Workload:
     timeout_s: float = 60.0
 
 
-_RATE = Effort(5, 0.6), Effort(3, 0.12)
+_RATE = Effort(9, 0.3), Effort(3, 0.12)
 
 
 def workloads(leyden: Subject) -> tuple[Workload, ...]:

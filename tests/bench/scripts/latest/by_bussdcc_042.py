@@ -13,6 +13,6 @@ def read(count: int) -> None:
         get("air.temperature")
 
 
-rate = Rate(read, option("seconds", 0.5))
+rate = Rate(read, option("seconds", 0.5), cpu=True)
 confirm(state.get("air.temperature") == 20.5, "the value is not there")
 report(rate.per_second, "1/s", does="bare value; no time, quality or order")

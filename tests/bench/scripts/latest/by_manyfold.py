@@ -38,7 +38,7 @@ def read(count: int) -> None:
         latest(temperature)
 
 
-rate = Rate(read, option("seconds", 0.5))
+rate = Rate(read, option("seconds", 0.5), cpu=True)
 found = graph.latest(temperature)
 confirm(found is not None and found.value == 20.5, "the value is not there")
 report(rate.per_second, "1/s", does="typed envelope, decoded")

@@ -25,7 +25,7 @@ def read(count: int) -> None:
         last(channel)
 
 
-rate = Rate(read, option("seconds", 0.5))
+rate = Rate(read, option("seconds", 0.5), cpu=True)
 found = sessions.last(channel)
 confirm(found is not None and found.payload["value"] == 20.5, "the value is not there")
 report(rate.per_second, "1/s", does="last event of a task")

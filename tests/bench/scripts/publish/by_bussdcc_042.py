@@ -26,7 +26,7 @@ def publish(count: int) -> None:
         emit(AirTemperature(value))
 
 
-rate = Rate(publish, option("seconds", 0.5))
+rate = Rate(publish, option("seconds", 0.5), cpu=True)
 for each in subscribers:
     confirm(each.count == rate.done, f"{each.count} of {rate.done} events arrived")
     confirm(isinstance(each.last, Event) and each.last.payload.value >= 20.0, "no value arrived")

@@ -25,7 +25,7 @@ def publish(count: int) -> None:
         emit(AirTemperature(value))
 
 
-rate = Rate(publish, option("seconds", 0.5))
+rate = Rate(publish, option("seconds", 0.5), cpu=True)
 runtime.shutdown()
 for each in subscribers:
     confirm(each.count == rate.done, f"{each.count} of {rate.done} events arrived")

@@ -30,7 +30,8 @@ def publish_bound(count: int) -> None:
 
 
 seconds = option("seconds", 0.5)
-rate, bound = Rate(publish, seconds), Rate(publish_bound, seconds / 3)
+rate = Rate(publish, seconds, cpu=True)
+bound = Rate(publish_bound, seconds / 3, cpu=True)
 done = rate.done + bound.done
 latest = stream.latest("air.temperature")
 assert latest is not None

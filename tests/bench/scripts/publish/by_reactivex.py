@@ -26,7 +26,7 @@ def publish(count: int) -> None:
         send(Reading("air.temperature", value, now()))
 
 
-rate = Rate(publish, option("seconds", 0.5))
+rate = Rate(publish, option("seconds", 0.5), cpu=True)
 for each in subscribers:
     confirm(each.count == rate.done, f"{each.count} of {rate.done} events arrived")
     confirm(each.last.value >= 20.0, "the value did not arrive")

@@ -26,7 +26,7 @@ async def publish(count: int) -> None:
 
 
 with asyncio.Runner() as runner:
-    rate = Rate(lambda count: runner.run(publish(count)), option("seconds", 0.5))
+    rate = Rate(lambda count: runner.run(publish(count)), option("seconds", 0.5), cpu=True)
     stored = runner.run(bus.count())
 confirm(stored == rate.done, f"{stored} of {rate.done} events were stored")
 for each in subscribers:
