@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -414,7 +415,7 @@ def test_a_keyboard_interrupt_in_a_handler_does_not_leave_the_stream_dead(
     with pytest.raises(KeyboardInterrupt):
         stream.publish(AIR, 1.0)
     stream.publish(AIR, 2.0)
-    assert [event.value for event in heard] == [2.0]
+    assert [event.value for event in heard] == [1.0, 2.0]  # also what the interrupt came between
 
 
 @given(
@@ -436,3 +437,90 @@ def test_numbers_rise_without_a_hole_whatever_is_published(work: list[tuple[str,
         else:
             stream.publish_scan(tuple(routes[:k]), tuple(range(k)))
     assert [event.n for event in heard] == list(range(1, stream.head + 1))
+
+
+def test_failures_with_successes_between_them_are_no_reason_for_quarantine(rig: Rig) -> None:
+    events = rig.runtime.events
+    events.declare(AIR)
+
+    def fail_on_even(event: Event) -> None:
+        if event.value % 2 == 0:
+            raise RuntimeError("even")
+
+    kinds = list(Delivery)
+    served = [
+        events.subscribe(fail_on_even, name=kind, prefix="air.", delivery=kind) for kind in kinds
+    ]
+    for value in range(100):
+        events.publish(AIR, float(value))
+        rig.run_for(0.01)
+    assert [each.counters()["quarantined"] for each in served] == [False] * 3
+    assert [each.counters()["errors"] for each in served] == [50] * 3
+
+
+def test_a_scan_of_uneven_columns_is_refused_before_it_is_stored(stream: EventStream) -> None:
+    stream.declare(Route.of("air.humidity"))
+    keys = (AIR.key, "air.humidity")
+    with pytest.raises(ValueError, match="found 1 values, expected 2"):
+        stream.publish_scan(keys, (1.0,))
+    with pytest.raises(ValueError, match="found 1 values, expected 2"):
+        stream.publish_scan(keys, (1.0, 2.0), qualities=(BAD,))
+    assert stream.read(0).records == ()
+
+
+def test_a_handler_that_answers_a_scan_with_a_scan_ends_like_any_feedback_loop(
+    stream: EventStream,
+) -> None:
+    calls: list[int] = []
+
+    def answer(event: Event) -> None:
+        calls.append(event.hops)
+        if len(calls) < 1000:
+            stream.publish_scan((AIR.key,), (event.value,), source="loop")
+
+    stream.subscribe(answer, name="loop", prefix="air.", delivery=Delivery.INLINE)
+    stream.publish_scan((AIR.key,), (1.0,))
+    assert calls == list(range(33))
+    assert stream.latest("event.feedback_loop") is not None
+
+
+def test_a_record_is_immutable_all_the_way_down(stream: EventStream) -> None:
+    class Table(msgspec.Struct, frozen=True):
+        rows: list[list[int]]
+        names: dict[str, int]
+
+    table = Table([[1], [2]], {"a": 1})
+    stream.declare(Route.of("air.table", dict))
+    event = stream.publish("air.table", table)
+    table.rows[0].append(9)
+    table.names["b"] = 2
+    assert event.value == Table(((1,), (2,)), FrozenDict(a=1))  # type: ignore[arg-type]
+
+
+class _Hurried(EventStream):
+    """A stream whose deliverer lays its duty down at the worst moment of a subscription."""
+
+    looks = 0
+
+    @property
+    def _busy(self) -> bool:
+        self.looks += 1
+        was, self._flag = self._flag, self._flag and self.looks != 2
+        return was
+
+    @_busy.setter
+    def _busy(self, value: bool) -> None:
+        self._flag = value
+
+
+def test_a_deliverer_that_leaves_while_somebody_subscribes_leaves_no_dead_stream() -> None:
+    stream = _Hurried()
+    stream.declare(AIR)
+    stream.publish(AIR, 1.0)
+    stream._flag, stream.looks = True, 0
+    heard: list[Event] = []
+    stream.subscribe(
+        heard.append, name="late", prefix="air.", delivery=Delivery.INLINE, replay_latest=True
+    )
+    stream.publish(AIR, 2.0)  # or the deliverer itself, which looks once more
+    assert [event.value for event in heard] == [1.0, 2.0]

@@ -92,6 +92,9 @@ class Scan(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reasons: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     boot: int = 0
+    trace: int = 0  # these three as in `Event`; a scan that a handler publishes has a cause
+    cause: int = 0
+    hops: int = 0
 
     def events(self) -> Iterator[Event]:
         """Yield the event of each channel, in order."""
@@ -101,7 +104,7 @@ class Scan(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             detail = self.details[i] if self.details else ""
             yield Event(
                 self.n + i, self.mono, route, value, self.source, quality, reason, detail,
-                0, 0, self.boot,
+                self.trace, self.cause, self.boot, self.hops,
             )  # fmt: skip
 
 
@@ -128,10 +131,21 @@ def freeze(value: Any) -> Value:
     if isinstance(value, (set, frozenset)):
         return tuple(sorted((freeze(item) for item in value), key=repr))
     if isinstance(value, msgspec.Struct) and value.__struct_config__.frozen:
-        return value
+        return _deep_frozen(value)
     raise TypeError(
         f"found {type(value).__name__} in a payload, expected plain data or a frozen msgspec.Struct"
     )
+
+
+def _deep_frozen(record: msgspec.Struct) -> msgspec.Struct:
+    # Frozen says only that its fields stay bound to what they are bound to.
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    changed = {
+        name: frozen
+        for name, value in fields.items()
+        if not isinstance(value, frozenset) and (frozen := freeze(value)) is not value
+    }
+    return msgspec.structs.replace(record, **changed) if changed else record
 
 
 def _text_key(key: Any) -> str:

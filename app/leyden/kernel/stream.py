@@ -239,18 +239,20 @@ class EventStream:
         Raises:
             RouteError: a route is not declared.
             ValueError: the tuples differ in length.
+            FeedbackLoopError: it was published by a handler of what it caused itself.
         """
         nodes = self._tables.get(routes) or self._table(routes)
-        if len(values) != len(nodes):
-            raise ValueError(f"found {len(values)} values, expected {len(nodes)}: {routes}")
+        _check_lengths(routes, values, qualities, reasons, details)
+        trace, follows, hops = self._chain(nodes[0], source) if nodes else (0, 0, 0)
         with self._lock:
             n = self._next
             while n + len(nodes) > self._bound:
                 self._bound = self.store.reserve()
             self._next = n + len(nodes)
             scan = Scan(
-                n, self._mono(), routes, values, source, qualities, reasons, details, self.boot
-            )
+                n, self._mono(), routes, values, source, qualities, reasons, details, self.boot,
+                trace, follows, hops,
+            )  # fmt: skip
             self._append(scan)
             for node, event in zip(nodes, scan.events(), strict=True):
                 if event.quality is BAD:
@@ -322,8 +324,11 @@ class EventStream:
             target = ((subscription.offer, subscription),)
             for event in sorted(newest, key=lambda event: event.n):
                 self._pending.append((event, target))
+            # Looked at once: a deliverer lays `_busy` down without the lock, and then looks for what
+            # was left here.
             take_over = bool(self._pending) and not self._busy
-            self._busy = self._busy or take_over
+            if take_over:
+                self._busy = True
         subscription.start()
         if take_over:
             self._drain()
@@ -333,6 +338,11 @@ class EventStream:
         """Forget a subscription; called by its `cancel`."""
         with self._lock:
             self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+        self.retarget()
+
+    def retarget(self) -> None:
+        """Look again at who takes which route, after a subscription has changed."""
+        with self._lock:
             for node in self._nodes.values():
                 node.targets = self._targets_of(node.key)
 
@@ -418,6 +428,7 @@ class EventStream:
         # Exactly one thread is here at a time: the one that set `_busy`. It delivers its own event
         # and then whatever has been numbered meanwhile, nested publications included.
         pending = self._pending
+        subscription: Subscription | None = None
         self._deliverer = get_ident()
         try:
             while True:
@@ -432,6 +443,10 @@ class EventStream:
                     return
                 event, targets = pending.popleft()
         except BaseException:
+            # An interrupt ends this delivery, not the event of those behind: the next takes over.
+            behind = _behind(targets, subscription)
+            if behind:
+                pending.appendleft((event, behind))
             self._deliverer = 0
             self._busy = False
             raise
@@ -456,6 +471,15 @@ class EventStream:
         if self._busy and self._deliverer == me:
             return self._delivering
         return self._in_lane.get(me)
+
+    def _chain(self, node: _Node, source: str) -> tuple[int, int, int]:
+        # Trace, cause and hops of what this thread publishes, as in `publish`.
+        cause = self._handled_here()
+        if cause is None:
+            return 0, 0, 0
+        if cause.hops >= HOP_LIMIT:
+            raise self._feedback(node, source, cause)
+        return cause.trace or cause.n, cause.n, cause.hops + 1
 
     def _targets_of(self, key: str) -> _Targets:
         matching = (s for s in self._subscriptions if s.matches(key))
@@ -508,3 +532,17 @@ class EventStream:
         self.publish(
             key, value, source=source, detail=detail, cause=structs.replace(cause, hops=hops)
         )
+
+
+def _behind(targets: _Targets, subscription: Subscription | None) -> _Targets:
+    # Those that come after a subscription in a dispatch.
+    served = [each for _, each in targets]
+    return targets[served.index(subscription) + 1 :] if subscription in served else ()
+
+
+def _check_lengths(routes: tuple[str, ...], *columns: tuple[object, ...]) -> None:
+    values, *doubts = columns
+    wrong = [len(values)] if len(values) != len(routes) else []
+    wrong += [len(each) for each in doubts if len(each) not in (0, len(routes))]
+    if wrong:
+        raise ValueError(f"found {wrong[0]} values, expected {len(routes)}: {routes}")

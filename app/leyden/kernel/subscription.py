@@ -93,7 +93,10 @@ class Subscription:
         self._wake.set()
 
     def counters(self) -> dict[str, int | bool]:
-        """Figures: served, dropped, coalesced, errors, waiting, quarantined."""
+        """Figures: served, dropped, coalesced, errors, waiting, quarantined.
+
+        An inline handler is called bare, so what it served is counted from its first failure on.
+        """
         return {
             "served": self._served,
             "dropped": self._dropped,
@@ -117,6 +120,9 @@ class Subscription:
         if self._streak == QUARANTINE_AFTER:
             self.quarantined = True
             self.cancel()
+        elif self.offer is self.handler:
+            self.offer = self._serve_inline
+            self._stream.retarget()
         return news
 
     def succeeded(self) -> None:
@@ -128,6 +134,11 @@ class Subscription:
         """Take an error report unless it is about this subscriber, which would fail again."""
         if event.source != self.name:
             self.offer(event)
+
+    def _serve_inline(self, event: Event) -> None:
+        # One that has failed is watched: a success must end a streak of failures.
+        self.handler(event)
+        self.succeeded()
 
     def _enqueue(self, event: Event) -> None:
         with self._guard:
