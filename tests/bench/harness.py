@@ -16,7 +16,7 @@ from typing import Any
 from .environments import Environments
 from .workloads import SCRIPTS, Effort, Entry, Workload
 
-GAUGE = SCRIPTS.parent / "gauge"
+GAUGE = SCRIPTS / "gauge"
 
 
 @dataclass(frozen=True, slots=True)
