@@ -68,7 +68,7 @@ class Workload:
     timeout_s: float = 60.0
 
 
-_RATE = Effort(9, 0.3), Effort(3, 0.12)
+_RATE = Effort(9, 0.3), Effort(3, 0.08)
 
 
 def workloads(leyden: Subject) -> tuple[Workload, ...]:
@@ -150,7 +150,7 @@ def _log(leyden: Subject) -> Workload:
         ),
         # Longer than other rates: a chunk must outweigh the sync it ends with.
         Effort(5, 1.2),
-        Effort(3, 0.3),
+        Effort(3, 0.2),
         pinned=False,
     )
 
