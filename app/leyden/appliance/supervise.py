@@ -300,7 +300,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = found[0]
         return socket.create_server(address[:2], family=family, backlog=64)
     except OSError as error:
-        reason = error.strerror or str(error)
+        # Python adds the address to the system's words; the sentence names it already.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         raise LeydenError(
             f"cannot listen on {host}:{port}: {reason}; stop what uses it or choose another "
             "with --port or LEYDEN_PORT"
