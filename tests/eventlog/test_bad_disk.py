@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from eventlog.rig import Rig, everything, gaps, numbers, segments
+from eventlog.rig import ABOUT, Rig, everything, gaps, numbers, segments
 from storage.failing import FailingFiles
 
 from leyden.eventlog.backlog import OVERFLOWED
@@ -67,6 +67,41 @@ def test_records_of_a_failed_sync_are_written_again_elsewhere(tmp_path: Path) ->
     found = everything(tmp_path)
     assert numbers(found) == list(range(1, head + 1))
     assert gaps(found) == []
+
+
+def test_an_abandoned_segment_counts_only_up_to_the_one_that_replaced_its_end(
+    tmp_path: Path,
+) -> None:
+    files = FailingFiles()
+    rig = Rig(tmp_path, files).start()
+    steady(rig, 3)
+    files.refuse("sync_data", "truncate", error=errno.EIO, times=2)
+    steady(rig, 3)
+    head = rig.stream.head
+    assert rig.close()
+    old, new = segments(tmp_path)
+    replaced = int(new.stem.split("-")[1])
+    data = old.read_bytes()
+    start = data.index(b'{"n":%d,' % (replaced + 1))
+    end = data.index(b'{"n":%d,' % (replaced + 4))
+    assert end < len(data)
+    old.write_bytes(data[:start] + b"\0" * (end - start) + data[end:])
+    found = everything(tmp_path)
+    assert numbers(found) == list(range(1, head + 1))
+    assert gaps(found) == []
+
+
+def test_room_that_was_made_is_used_at_once_whoever_listens(tmp_path: Path) -> None:
+    files = FailingFiles()
+    rig = Rig(tmp_path, files, segment_s=1)
+    rig.recorder.start(ABOUT, rig.stream.routes, lambda route, value: None)
+    steady(rig, 5)
+    rig.run(5)
+    files.refuse("write", error=errno.ENOSPC, times=1)
+    rig.publish()
+    rig.run(1.5)
+    assert rig.recorder.status()["synced"] == rig.stream.head
+    rig.close()
 
 
 def test_readers_see_everything_while_the_disk_refuses(tmp_path: Path) -> None:

@@ -261,6 +261,57 @@ def test_a_number_of_the_open_block_that_was_changed_hides_nothing(
     assert len(gaps(found)) == 1
 
 
+def test_a_changed_name_in_a_head_never_puts_a_value_on_another_route(
+    sample: Sample, tmp_path: Path
+) -> None:
+    folder = sample.copy(tmp_path / "log")
+    path = segments(folder)[1]
+    data = path.read_bytes()
+    path.write_bytes(
+        data.replace(b'"tables":{"1":["air.channel_0"', b'"tables":{"1":["air.channel_9"')
+    )
+    assert path.read_bytes() != data
+    found = everything(folder)
+    check_reading(sample, found)
+    assert gaps(found)
+
+
+def test_damage_in_the_open_block_is_cut_there_and_the_rest_is_sealed(
+    sample: Sample, tmp_path: Path
+) -> None:
+    folder = sample.copy(tmp_path / "log")
+    path = folder / sample.newest.name
+    data = path.read_bytes()
+    lines = data[sample.sealed :].splitlines(keepends=True)
+    kept = data[: sample.sealed] + lines[0] + lines[1]
+    path.write_bytes(kept + b"{" + data[len(kept) + 1 :].replace(b'"n"', b'"?"', 1))
+    rig = Rig(folder)
+    mended = path.read_bytes()
+    assert mended.startswith(kept)
+    (closing,) = mended[len(kept) :].splitlines()
+    assert closing.startswith(b'{"k":"commit"')
+    assert [cut.kept_bytes for cut in rig.recorder.recovery.cuts] == [len(kept)]
+    with path.open("rb") as file:
+        assert all(block.intact and block.closed for block in read_blocks(file, 0))
+    rig.close()
+
+
+def test_damage_at_the_very_end_is_a_gap_that_no_page_passes_over(
+    sample: Sample, tmp_path: Path
+) -> None:
+    folder = sample.copy(tmp_path / "log")
+    path = folder / sample.newest.name
+    data = path.read_bytes()
+    last = sample.written[-2].n  # the last two lines are damaged
+    start = data.rindex(b"\n", 0, data.rindex(b"\n", 0, -1)) + 1
+    path.write_bytes(data[:start] + data[start:].replace(b'"n"', b'"?"'))
+    found = everything(folder)
+    assert found[-1] == Gap(last, last + 1, "damaged on disk")
+    page = LogReader(folder).read(0, 100_000)
+    assert page.next == last - 1
+    assert page.gaps == ()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\0\0", b"{}", b'{"boot":0,"bound":1}'])
 def test_numbers_are_never_used_again_when_the_sequence_file_is_damaged(
     sample: Sample, tmp_path: Path, content: bytes | None

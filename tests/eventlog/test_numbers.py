@@ -32,6 +32,15 @@ def test_numbers_are_secured_before_they_are_granted(tmp_path: Path) -> None:
     assert numbers.unsecured == 0
 
 
+def test_the_first_blocks_are_secured_before_anyone_asks(tmp_path: Path) -> None:
+    files = FailingFiles()
+    numbers = Numbers(tmp_path, (0, 0), files)
+    assert bound(tmp_path) == numbers.first + 2 * BLOCK
+    written = files.calls["write"]
+    numbers.reserve()
+    assert files.calls["write"] == written
+
+
 def test_renewing_keeps_one_block_ahead_so_that_granting_does_not_wait(tmp_path: Path) -> None:
     files = FailingFiles()
     numbers = Numbers(tmp_path, (0, 0), files)
@@ -48,8 +57,8 @@ def test_renewing_keeps_one_block_ahead_so_that_granting_does_not_wait(tmp_path:
 def test_whatever_happens_boots_never_share_a_number(
     steps: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.mktemp("log")
-    numbers = Numbers(folder, (0, 0))
+    folder, files = tmp_path_factory.mktemp("log"), FailingFiles()
+    numbers = Numbers(folder, (0, 0), files)
     begin = end = numbers.first
     for step in steps:
         if step == "reserve":
@@ -61,7 +70,7 @@ def test_whatever_happens_boots_never_share_a_number(
             if step == "end":
                 numbers.finish(used)
             before = numbers.boot
-            numbers = Numbers(folder, (before, used // 2))
+            numbers = Numbers(folder, (before, used // 2), files)
             assert numbers.boot == before + 1
             assert numbers.first >= end >= begin
             assert step == "crash" or numbers.first == end

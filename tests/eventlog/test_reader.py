@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leyden.eventlog.reader import DROPPED, MISSING, RESTARTED, LogReader
-from leyden.eventlog.schema import trailer
+from leyden.eventlog.schema import encode_gap, trailer
 from leyden.kernel import Clock, Event, Gap, Scan
 
 
@@ -193,6 +193,23 @@ def test_a_line_that_is_being_written_is_not_damage(tmp_path: Path) -> None:
         file.write(b'{"n":4,"m":0,"r":"air.temp')
     assert numbers(everything(tmp_path)) == [1, 2, 3]
     assert gaps(everything(tmp_path)) == []
+    rig.executor.close()
+
+
+def test_what_the_writer_says_is_missing_is_named_in_its_words(tmp_path: Path) -> None:
+    rig = Rig(tmp_path).start()
+    rig.publish(3)
+    rig.run(0.1)
+    path = segments(tmp_path)[0]
+    with path.open("ab") as file:
+        file.write(encode_gap(Gap(4, 9, "not recorded")))
+    assert gaps(everything(tmp_path)) == [Gap(4, 9, "not recorded")]
+    with path.open("ab") as file:
+        file.write(b'{"n":10,"m":0,"r":"air.temperature","v":1.5,"b":1}\n')
+    assert everything(tmp_path)[-2:] == [
+        Gap(4, 9, "not recorded"),
+        Event(10, 0, "air.temperature", 1.5, boot=1),
+    ]
     rig.executor.close()
 
 

@@ -162,6 +162,16 @@ def test_what_is_not_a_finite_number_is_never_written_as_null(value: float, comp
     assert same(scan.values, (value, company))
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_one_odd_number_among_many_plain_ones_is_seen(value: float) -> None:
+    records: list[Record] = [Event(n, 0, "air.temperature", float(n)) for n in range(1, 100)]
+    records[50] = Event(51, 0, "air.temperature", value)
+    lines, decoder, _ = written(records)
+    assert b"null" not in lines
+    for record, found in zip(records, decoder.block(lines), strict=True):
+        assert same_record(record, found)
+
+
 def test_numbers_whose_sum_overflows_are_written_as_they_are() -> None:
     records: list[Record] = [Event(n, 0, "air.temperature", 1.7e308) for n in (1, 2)]
     records.append(Event(3, 0, "air.temperature", 10**400))

@@ -159,8 +159,13 @@ class LogReader:
                     walk.place = (segment.path, start)
                     for item in items:
                         # Nearly every item is the event that is expected next.
-                        if type(item) is Event and item.n == walk.seen + 1 and item.n < bound:
-                            walk.seen, walk.why = item.n, ""
+                        if (
+                            type(item) is Event
+                            and item.n == walk.seen + 1
+                            and item.n < bound
+                            and not walk.why
+                        ):
+                            walk.seen = item.n
                             yield item
                         elif _number_of(item) >= walk.before:
                             return
@@ -218,6 +223,8 @@ class _Walk:
             self.damage()
         elif isinstance(item, Gap):
             self._said = item
+            if self.why != DAMAGED:
+                self.why = item.reason
         elif item.n < bound and (last := last_number(item)) > self.seen:
             if item.n > self.seen + 1:
                 yield self.jump_to(item.n)
@@ -226,10 +233,7 @@ class _Walk:
 
     def jump_to(self, number: int) -> Gap:
         """Return the gap between what was seen and `number`, and go on from there."""
-        why, said = self.why, self._said
-        if said is not None and why != DAMAGED and said.last > self.seen and said.first < number:
-            why = said.reason
-        gap = Gap(self.seen + 1, number - 1, why or MISSING)
+        gap = Gap(self.seen + 1, number - 1, self.why or MISSING)
         self.seen = number - 1
         return gap
 
