@@ -24,6 +24,7 @@ from leyden.hal.mock.faults import APPLICABLE, FaultKind
 from leyden.hal.mock.script import _READERS
 from leyden.kernel import DeviceState, Role
 from leyden.panel.api import BASE, Api
+from leyden.panel.errors import _OF_REFUSAL
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "app" / "leyden" / "manual"
@@ -189,6 +190,17 @@ def test_addresses_in_examples_are_endpoints() -> None:
                     path = re.sub(r"^https?://[^/]+", "", word)
                     assert path.startswith(BASE)
                     assert any(re.fullmatch(pattern, path) for pattern in patterns), word
+
+
+def test_every_error_code_on_the_page_is_given_with_that_status() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "app/leyden/panel").glob("*.py"))
+    given = set(re.findall(r'PanelError\(\s*(\d{3}), "(\w+)"', code))
+    given |= {(str(status), word) for word, status in _OF_REFUSAL.items()}
+    rows = re.findall(r"^\| (\d{3}) \| (.+?) \|", manual.page("http-api"), re.MULTILINE)
+    shown = {(status, word) for status, cell in rows for word in re.findall(r"`(\w+)`", cell)}
+    assert len(shown) > 8
+    assert shown <= given
+    assert {status for status, _ in given} == {status for status, _ in shown}
 
 
 def _reasons() -> set[str]:
