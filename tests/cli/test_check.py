@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cli.conftest import Call
+
+from leyden.appliance import drivers
 
 
 def test_a_sound_configuration_is_one_line(leyden: Call, greenhouse: Path) -> None:
@@ -81,31 +85,37 @@ def test_a_drawing_for_programs(leyden: Call, greenhouse: Path) -> None:
     assert found["mermaid"].startswith("flowchart LR\n")
 
 
-def test_a_driver_without_a_model_is_refused_under_mock_alone(
-    leyden: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = tmp_path / "modelless"
-    package.mkdir()
-    (package / "__init__.py").write_text(
-        "from leyden_drivers.bme280 import DEVICE, OPTIONS\n__all__ = ['DEVICE', 'OPTIONS']\n"
-    )
+@pytest.fixture(params=["package", "module"])
+def modelless(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A configuration with a driver from elsewhere that has no chip model."""
+    text = "from leyden_drivers.bme280 import DEVICE, OPTIONS\n__all__ = ['DEVICE', 'OPTIONS']\n"
+    if request.param == "package":
+        (tmp_path / "modelless").mkdir()
+        (tmp_path / "modelless" / "__init__.py").write_text(text)
+    else:
+        (tmp_path / "modelless.py").write_text(text)
     info = tmp_path / "modelless-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: modelless\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[leyden.drivers]\nmodelless = modelless\n")
     monkeypatch.syspath_prepend(tmp_path)
-    from leyden.appliance import drivers
-
-    drivers._packages.cache_clear()
     path = tmp_path / "leyden.toml"
     path.write_text(
         '[appliance]\nname = "a"\n[bus.i2c1]\nkind = "i2c"\n'
         '[device.air]\ndriver = "modelless"\nbus = "i2c1"\n'
     )
-    try:
-        assert leyden("check", path).code == 0
-        result = leyden("check", path, "--mock")
-    finally:
-        drivers._packages.cache_clear()
+    drivers._packages.cache_clear()
+    yield path
+    drivers._packages.cache_clear()
+    sys.modules.pop("modelless", None)
+
+
+def test_a_driver_without_a_model_is_refused_under_mock_alone(
+    leyden: Call, modelless: Path
+) -> None:
+    assert leyden("check", modelless).code == 0
+    result = leyden("check", modelless, "--mock")
     assert result.code == 2
     assert "has no chip model, so --mock cannot run it" in result.err

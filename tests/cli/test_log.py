@@ -142,6 +142,16 @@ def test_a_directory_without_a_log_is_an_error_in_words(leyden: Call, tmp_path: 
     )
 
 
+def test_a_log_of_somebody_else_is_an_error_in_words(
+    leyden: Call, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the system would say to a user who is not root and not the owner.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    result = leyden("log", "tail", "--data", data)
+    assert (result.code, result.out) == (1, "")
+    assert "this user may not read" in result.err
+
+
 @pytest.mark.parametrize("count", ["-1", "many", "2.5"])
 def test_a_wrong_number_is_refused(count: str, leyden: Call, data: Path) -> None:
     result = leyden("log", "tail", f"-n={count}", "--data", data)

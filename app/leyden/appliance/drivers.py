@@ -37,7 +37,11 @@ class Driver:
 
     def model(self) -> Any | None:
         """Return the chip model's class, or None for a driver that has none."""
-        if importlib.util.find_spec(f"{self.package}.chip") is None:
+        try:
+            found = importlib.util.find_spec(f"{self.package}.chip")
+        except ModuleNotFoundError:
+            return None  # a driver of one file has no room for a model
+        if found is None:
             return None
         return importlib.import_module(f"{self.package}.chip").CHIP
 

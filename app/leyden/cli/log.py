@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping
@@ -73,6 +74,8 @@ def run(args: Namespace) -> int:
     """
     folder = Folders(data_dir(args.data)).log
     reader = LogReader(folder)
+    if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+        raise NoLogError(f"this user may not read {folder}; ask its owner, or use sudo")
     if not args.follow and not reader.segments():
         raise NoLogError(f"there is no log in {folder}; name the data directory with --data")
     lines = _Lines(reader, as_json=args.json)
