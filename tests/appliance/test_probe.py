@@ -236,6 +236,16 @@ def test_a_stuck_bus_ends_the_search_and_keeps_what_was_found() -> None:
     executor.close()
 
 
+def test_a_bus_that_hangs_ends_the_search(
+    appliance: Appliance, executor: SimulatedExecutor
+) -> None:
+    set_world(appliance, "i2c1.fault", "hang")
+    bus = appliance.rig.buses["i2c1"]
+    assert isinstance(bus, GuardedI2c)
+    with pytest.raises(ScanError, match="transfer to 0x08 does not come back"):
+        list(scan(bus, executor, lambda _: None))
+
+
 def test_a_part_without_a_place_in_the_configuration_is_recognised(
     appliance: Appliance, executor: SimulatedExecutor
 ) -> None:

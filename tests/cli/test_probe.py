@@ -33,6 +33,17 @@ def test_a_missing_device_ends_with_one(leyden: Call, greenhouse: Path, tmp_path
     assert result.lines[-1] == "  0x76  device air, absent"
 
 
+def test_a_bus_that_hangs_is_told_and_the_other_devices_are_asked(
+    leyden: Call, greenhouse: Path, tmp_path: Path
+) -> None:
+    path = with_world(greenhouse, tmp_path, '"i2c1.fault" = "hang"')
+    result = leyden("probe", path, "--mock")
+    assert result.code == 1
+    assert "does not come back" in result.lines[0]
+    assert "found" in result.lines[1]
+    assert result.lines[-1].startswith("i2c1 (/dev/i2c-1): ")
+
+
 def test_programs_get_everything(leyden: Call, greenhouse: Path) -> None:
     found = leyden("probe", greenhouse, "--mock", "--json").json
     assert found["devices"][0]["found"] == "found"

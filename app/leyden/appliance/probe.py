@@ -47,6 +47,7 @@ ADDRESSES: Final = range(FIRST_ADDRESS, LAST_ADDRESS + 1)
 _READ_RANGES: Final = (range(0x30, 0x38), range(0x50, 0x60))
 
 _LIMIT_S: Final = 3.0  # for one device's answer
+_TOUCH_S: Final = 1.0  # for one address; the kernel gives up after a tenth of that
 _PATIENCE_S: Final = {"uart": 6.0}  # a part that speaks when it likes is listened to this long
 _BETWEEN_S: Final = 0.25
 _FATAL: Final = (
@@ -137,7 +138,7 @@ def scan(
             yield AddressFinding(bus.name, address, device.found, device.id, detail=device.detail)
             continue
         note(f"{bus.name}: asking {address:#04x}")
-        found, detail = _touch(bus, address)
+        found, detail = _touch(bus, address, executor)
         if found is Found.FOUND:
             yield _recognise(bus, address, executor)
         elif found is not Found.SILENT:
@@ -236,21 +237,26 @@ def _in_lane(
 # Addresses
 
 
-def _touch(bus: GuardedI2c, address: int) -> tuple[Found, str]:
+def _touch(bus: GuardedI2c, address: int, executor: Executor) -> tuple[Found, str]:
     reading = any(address in each for each in _READ_RANGES)
     message: Message = Read(1) if reading else Write(b"")
-    try:
-        bus.transfer(address, [message])
-    except NoAnswerError:
-        return Found.SILENT, ""
-    except InUseError as error:
-        return Found.KERNEL, str(error)
-    except _FATAL as error:
-        raise ScanError(str(error)) from error
-    except BusError as error:
-        # Some controllers cannot send an address alone; reading instead would not be safe.
-        return Found.UNKNOWN, str(error)
-    return Found.FOUND, ""
+    # In a lane, so that a call that never comes back from the kernel ends the search and not us.
+    error = _in_lane(executor, bus, lambda: _send(bus, address, message), _TOUCH_S)
+    match error:
+        case None:
+            return Found.FOUND, ""
+        case NoAnswerError():
+            return Found.SILENT, ""
+        case InUseError():
+            return Found.KERNEL, str(error)
+        case BusError() if not isinstance(error, _FATAL):
+            # Some controllers cannot send an address alone; reading instead would not be safe.
+            return Found.UNKNOWN, str(error)
+    raise ScanError(str(error)) from error
+
+
+def _send(bus: GuardedI2c, address: int, message: Message) -> None:
+    bus.transfer(address, [message])
 
 
 def _recognise(bus: GuardedI2c, address: int, executor: Executor) -> AddressFinding:

@@ -31,7 +31,7 @@ from leyden.hal.guard import GuardedI2c
 from leyden.kernel import Executor, LeydenError, SimulatedExecutor, SystemExecutor
 
 SUMMARY: Final = "look which devices answer on the buses"
-_STYLES: Final = {Found.ABSENT: "bad", Found.WRONG: "bad", Found.TROUBLE: "bad"}
+_MISSING: Final = frozenset({Found.ABSENT, Found.WRONG, Found.TROUBLE})
 
 
 class NoBusError(LeydenError):
@@ -107,7 +107,7 @@ def run(args: Namespace) -> int:
         print(msgspec.json.encode(_plain(findings)).decode())
     else:
         print("\n\n".join(filter(None, _paragraphs(findings))))
-    missing = any(each.found in _STYLES for each in findings.devices)
+    missing = any(each.found in _MISSING for each in findings.devices)
     unsearched = not findings.devices and any(bus.error for bus in findings.buses)
     return EXIT_FAILED if missing or unsearched else 0
 
@@ -179,7 +179,7 @@ def _paragraphs(findings: Findings) -> Iterator[str]:
 
 def _device_row(each: DeviceFinding, paint: Paint) -> tuple[str, ...]:
     place = f"{each.bus} {each.address}".strip()
-    word = paint(_STYLES.get(each.found, ""), str(each.found))
+    word = paint("bad" if each.found in _MISSING else "", str(each.found))
     return each.id, each.driver, place, word, each.detail
 
 
