@@ -7,7 +7,8 @@ from eventlog.rig import gaps, numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leyden.eventlog.backlog import OVERFLOWED, PACE, Backlog
+from leyden.eventlog.backlog import OVERFLOWED, Backlog
+from leyden.eventlog.schema import Entry
 from leyden.kernel import Event, Gap, Record, Scan
 
 
@@ -34,7 +35,8 @@ def test_what_is_taken_and_what_is_lost_is_all_there_was(
     steps: list[int | str], capacity: int, batch: int
 ) -> None:
     queue = backlog(capacity, batch)
-    n, taken = 1, []
+    n = 1
+    taken: list[Entry] = []
     for step in [*steps, *["take"] * 9]:
         if isinstance(step, int):
             queue.append(record(n, step))
@@ -110,11 +112,14 @@ def test_an_empty_backlog_holds_nothing() -> None:
     assert (queue.last, queue.overflowed(), len(queue)) == (76, 0, 0)
 
 
-def test_the_publisher_is_attended_to_when_unarmed_and_now_and_then() -> None:
+def test_the_publisher_is_attended_to_from_the_number_that_was_set() -> None:
     seen: list[int] = []
     queue = Backlog(1, seen.append, capacity=10, batch=10, recent=10)
     queue.append(record(1, 1))
-    queue.armed = True
-    for n in range(2, PACE + 2):
-        queue.append(record(n, 1))
-    assert seen == [1, PACE + 1]
+    queue.append(record(2, 1))
+    queue.attend_at = 4
+    queue.append(record(3, 1))
+    queue.append(record(4, 3))
+    queue.attend_at = 8
+    queue.append(record(7, 1))
+    assert seen == [1, 2, 4]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat, starmap
 from typing import Final
 
@@ -18,7 +18,7 @@ from leyden.kernel import Gap, Record, last_number
 
 OVERFLOWED: Final = "not recorded: the disk did not take it and memory was full"
 
-PACE: Final = 8192  # a publisher is looked at whenever it has appended this many numbers
+PACE: Final = 8192  # a publisher that nothing else brings to notice is, after so many numbers
 
 
 class Backlog:
@@ -26,8 +26,7 @@ class Backlog:
 
     Args:
         first: the number of the first record.
-        attend: called by `append` with a record's number, when the writer does not know yet that
-            there is something to take, and now and then.
+        attend: called by `append` with the number of a record that reaches `attend_at`.
         capacity: how many records wait at most.
         batch: how many the writer takes at once.
         recent: how many of those taken are kept for readers, about.
@@ -46,8 +45,7 @@ class Backlog:
         self.lost = 0  # numbers that left it for good
         self._batch = batch
         self._keep = recent
-        self.armed = False  # whether the writer knows that there is something to take
-        self.pace_at = first + PACE  # the number at which the publisher is looked at
+        self.attend_at = 0  # the number from which the publisher is attended to; 0: at once
         self._attend = attend
         self._queue: deque[Record] = deque(maxlen=capacity)
         # The deque's own method: what it holds too much it drops at the other end.
@@ -58,7 +56,7 @@ class Backlog:
     def append(self, record: Record) -> None:
         """Take a record."""
         self._put(record)
-        if not self.armed or record.n >= self.pace_at:
+        if record.n >= self.attend_at:
             self._attend(record.n)
 
     def __len__(self) -> int:
@@ -79,7 +77,7 @@ class Backlog:
         except IndexError:
             return 0
 
-    def take(self, synced: int) -> list[Entry]:
+    def take(self, synced: int) -> Sequence[Entry]:
         """Return the next records for the disk, with a gap where some are gone; empty if none.
 
         Of what was taken before, all above number `synced` is kept for readers.
@@ -92,7 +90,7 @@ class Backlog:
             records = list(starmap(queue.popleft, repeat((), count)))  # twice as fast as a loop
             if not records:
                 return []
-            entries: list[Entry] = [*records]
+            entries: Sequence[Entry] = records
             if crowded or records[0].n != self.taken + 1:
                 entries = list(self._with_gaps(records))
             self.taken = last_number(records[-1])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -133,6 +133,7 @@ class Recorder:
         self._stopping = self._closed = False
         self._sync_due: int | None = None  # ns; None: everything written is synced
         self._opened = -1  # how many segments had been begun when the limit was last enforced
+        self._lost_told = 0
         self._defects = 0
         self._second_try = False  # the disk was full, and room has been made just now
         self._disk = DiskWatch(
@@ -288,7 +289,7 @@ class Recorder:
         # In this order: a record appended from here on finds the flag down and wakes us again.
         self._hurry.clear()
         self._wake.clear()
-        self._backlog.armed = False
+        self._backlog.attend_at = 0
         try:
             if self._numbers.due():
                 with self._disk.step():
@@ -310,7 +311,8 @@ class Recorder:
             self._writer.write(())  # what an earlier attempt has left
         while entries := self._backlog.take(self._writer.synced):
             self._took.set()
-            self._tell_gaps(entries)
+            if self._backlog.lost != self._lost_told:
+                self._tell_gaps(entries)
             with self._disk.step():
                 self._writer.write(entries)
             if self._waiters or len(self._writer.unsynced) >= _MOST_UNSYNCED:
@@ -340,7 +342,7 @@ class Recorder:
         finally:
             with contextlib.suppress(OSError):  # then the next boot begins above the bound
                 self._numbers.finish(self._backlog.last)
-            self._backlog.armed, self._closed = False, True
+            self._backlog.attend_at, self._closed = 0, True
             self._release()
 
     def _attend(self, n: int) -> None:
@@ -348,13 +350,10 @@ class Recorder:
             # Nobody records this any more, but its number is used: the next boot must not have it.
             self._numbers.secure_granted()
             return
-        backlog = self._backlog
-        backlog.armed = True
+        # In this order: the writer lowers both, and must find the flag up if it does so meanwhile.
+        self._backlog.attend_at = n + PACE
         self._wake.set()
-        if n < backlog.pace_at:
-            return
-        backlog.pace_at = n + PACE
-        if 4 * len(backlog) > self._capacity:
+        if 4 * len(self._backlog) > self._capacity:
             self._give_way()
 
     def _give_way(self) -> None:
@@ -415,8 +414,9 @@ class Recorder:
     def _lost(self) -> int:
         return self._backlog.lost + self._backlog.overflowed()
 
-    def _tell_gaps(self, entries: list[Entry]) -> None:
-        for gap in entries if Gap in set(map(type, entries)) else ():
+    def _tell_gaps(self, entries: Sequence[Entry]) -> None:
+        self._lost_told = self._backlog.lost
+        for gap in entries:
             if isinstance(gap, Gap):
                 self._gaps = (*self._gaps, gap)[-_GAPS_KNOWN:]
                 self._tell(GAP, _gap_value(gap))

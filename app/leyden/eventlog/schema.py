@@ -119,7 +119,6 @@ _UNWRITABLE_ERRORS: Final = (
     msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError,
 )  # fmt: skip
 _encoder: Final = msgspec.json.Encoder()
-_NUMBERS: Final = frozenset({float, int, bool})
 _ONLY_EVENTS: Final = {Event}
 _value_of: Final = attrgetter("value")
 _route_of: Final = attrgetter("route")
@@ -179,9 +178,7 @@ class LineEncoder:
         self.routes: set[str] = set()
         self.unwritable = 0  # events whose value no line could carry, written without it
 
-    def learn(
-        self, entries: Sequence[Entry], kinds: set[type[Entry]]
-    ) -> tuple[set[Table], set[str]]:
+    def learn(self, entries: Sequence[Entry], kinds: set[type[Any]]) -> tuple[set[Table], set[str]]:
         """Return the channel tables and the routes in `entries` that are new to this encoder."""
         if kinds == _ONLY_EVENTS:
             return set(), set(map(_route_of, entries)) - self.routes
@@ -202,7 +199,7 @@ class LineEncoder:
         bad, reason `unwritable`, and counted.
         """
         try:
-            if set(map(type, records)) == _ONLY_EVENTS and _are_numbers(records):
+            if _hold_finite_numbers(records):
                 return _encoder.encode_lines(records)  # the plain events that most of a log is
             return self._encode_mixed(records)
         except _UNWRITABLE_ERRORS:
@@ -259,9 +256,13 @@ class LineEncoder:
         )  # fmt: skip
 
 
-def _are_numbers(events: Sequence[Any]) -> bool:
-    values = list(map(_value_of, events))
-    return _NUMBERS.issuperset(map(type, values)) and math.isfinite(sum(values))
+def _hold_finite_numbers(records: Sequence[Record]) -> bool:
+    # One sum tells it of all: only events have one value, only numbers can be added to 0, and what
+    # is not finite stays so. A sum that overflows merely costs the closer look.
+    try:
+        return math.isfinite(sum(map(_value_of, records)))
+    except (AttributeError, TypeError, OverflowError):
+        return False
 
 
 def _with_clean_text(row: Any) -> Any:
