@@ -22,7 +22,7 @@ class FailingFiles(Files):
         self.calls: Counter[str] = Counter()
         self._errors: dict[str, int] = {}
         self._remaining: dict[str, int] = {}
-        self._delays: dict[str, Callable[[], None]] = {}
+        self._delays: dict[str, Callable[[], object]] = {}
         self._room: int | None = None  # bytes that still fit
 
     def refuse(self, *calls: str, error: int, times: int = 1 << 30) -> None:
@@ -31,7 +31,7 @@ class FailingFiles(Files):
             self._errors[call] = error
             self._remaining[call] = times
 
-    def delay(self, call: str, wait: Callable[[], None]) -> None:
+    def delay(self, call: str, wait: Callable[[], object]) -> None:
         """Run `wait` before each such call."""
         self._delays[call] = wait
 
