@@ -38,6 +38,14 @@ def wait_for(path: Path) -> int:
     return int(path.read_text())
 
 
+def resident(name: str, pid: int) -> float:
+    """The memory of a process in MB; ends the script if it is not the one that was started."""
+    noted = data / "run" / f"{name}.pid"
+    if not (noted.is_file() and int(noted.read_text()) == pid and Path(f"/proc/{pid}").exists()):
+        fail(f"the {name} did not live: {' '.join(output.read_text().split())[-300:]}")
+    return round(rss_mb(pid), 1)
+
+
 folder = Path(text_option("folder", "."))
 data, output = folder / "data", folder / "output"
 config = files("leyden.manual") / "greenhouse.toml"
@@ -51,7 +59,7 @@ try:
     names = ("runtime", "panel", "supervisor")
     pids = {name: wait_for(data / "run" / f"{name}.pid") for name in names}
     time.sleep(option("seconds", 5.0))
-    memory = {name: round(rss_mb(pid), 1) for name, pid in pids.items()}
+    memory = {name: resident(name, pid) for name, pid in pids.items()}
     process.send_signal(signal.SIGINT)
     code = process.wait(END_S)
 finally:
