@@ -231,11 +231,11 @@ def wait_until(
             time.sleep(0.05)
 
 
-def shoot(page: Page, name: str) -> Path:
-    """Save a picture of the whole page."""
+def shoot(page: Page, name: str, *, whole: bool = True) -> Path:
+    """Save a picture of the whole page, or of what the window shows."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     path = SCREENSHOTS / f"{name}.png"
-    page.screenshot(path=path, full_page=True, animations="disabled")
+    page.screenshot(path=path, full_page=whole, animations="disabled")
     return path
 
 

@@ -161,8 +161,9 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
         page.keyboard.press("Tab")
         name, outline = page.evaluate(
             """() => {
-              const { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(document.activeElement);
-              const words = document.activeElement.innerText.replace(/\\s+/g, " ").trim();
+              const here = document.activeElement;
+              const { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(here);
+              const words = here.innerText.replace(/\\s+/g, " ").trim();
               return [words, `${outlineStyle} ${outlineWidth} ${outlineColor}`];
             }"""
         )

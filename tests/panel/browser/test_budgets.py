@@ -93,8 +93,9 @@ def watch_shifts(page: Page) -> None:
         """window.shifts = [];
         new PerformanceObserver((list) => {
           for (const { value, sources } of list.getEntries()) {
-            const told = ({ node, previousRect: a, currentRect: b }) =>
-              `${node?.className ?? node?.textContent} ${[a.x, a.y, a.width, a.height]} > ${[b.x, b.y, b.width, b.height]}`;
+            const at = ({ x, y, width, height }) => [x, y, width, height].join(" ");
+            const told = ({ node, previousRect, currentRect }) =>
+              `${node?.className || node?.textContent}: ${at(previousRect)} > ${at(currentRect)}`;
             window.shifts.push([value, sources.map(told)]);
           }
         }).observe({ type: "layout-shift", buffered: true });"""
@@ -144,8 +145,9 @@ def test_a_value_is_on_the_screen_soon_after_it_was_published(
     page.evaluate(
         """() => {
           window.shown = [];
-          new MutationObserver(() => requestAnimationFrame(() => window.shown.push(Date.now())))
-            .observe(document.querySelector("a.tile .number"), { characterData: true, subtree: true, childList: true });
+          const note = () => requestAnimationFrame(() => window.shown.push(Date.now()));
+          const what = { characterData: true, subtree: true, childList: true };
+          new MutationObserver(note).observe(document.querySelector("a.tile .number"), what);
         }"""
     )
     wait_until(lambda: len(page.evaluate("window.shown")) >= 12, "twelve values", 40, page=page)

@@ -102,7 +102,7 @@ def test_however_a_stream_is_cut_nothing_is_missing_or_doubled(
     run: Callable[..., Any], seed: int
 ) -> None:
     """A server that resends from wherever it is asked, over a line that loses and repeats."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - it only has to be the same each time
     cuts = [[chance.randrange(1, 30), chance.random()] for _ in range(200)]
     seen = run(
         "sequence",
@@ -270,7 +270,8 @@ def test_numbers_keep_their_decimals(
         ({"unit": "Cel", "symbol": "°C", "decimals": 1}, 21.44, "21.4", "°C"),
         ({"unit": "Pa", "symbol": "Pa", "maximum": 110_000, "decimals": 0}, 101_325, "1013.3",
          "hPa"),
-        ({"unit": "By", "symbol": "B", "maximum": 8e9}, 3.21e9, "3.21", "GB"),
+        ({"unit": "By", "symbol": "B", "maximum": 8e12}, 3.21e9, "3.21", "GB"),
+        ({"unit": "s", "symbol": "s", "maximum": 1e9, "decimals": 0}, 90, "90", "s"),
         ({"unit": "s", "symbol": "s", "decimals": 0}, 331_000, "3.8", "d"),
         ({"unit": "1", "symbol": "", "step": 0.01}, 0.4, "0.40", ""),
         ({"unit": "1", "kind": "bool"}, True, "on", ""),
@@ -295,6 +296,7 @@ def test_values_are_shown_in_the_form_of_their_route(
         (("bad", "checksum", "found 0x1b2"), 5, "checksum error 5 s · found 0x1b2"),
         (("uncertain", "saturated", ""), 0.2, "at the end of its range"),
         (("bad", "no_data", "not connected"), 9, "9 s old · not connected"),
+        (("uncertain", "warming_up", "warming up, 13 s to go"), 1, "warming up, 13 s to go"),
         (("bad", "", ""), None, "bad"),
         (("good", "", ""), 1, ""),
     ],
@@ -316,6 +318,11 @@ def test_the_reason_line_says_what_is_wrong_and_for_how_long(
         ({"route": "air.temperature", "group": "Air", "label": "Air temperature"},
          "Air temperature"),
         ({"route": "a.b", "label": "Bed 3 · moisture"}, "Bed 3 · moisture"),
+        ({"route": "a.b", "group": "Air", "label": "Relative humidity"}, "Air · relative humidity"),
+        ({"route": "a.b", "group": "Soil", "label": "Bed 1"}, "Soil · Bed 1"),
+        ({"route": "a.b", "group": "Dust", "label": "PM2.5"}, "Dust · PM2.5"),
+        ({"route": "a.b", "group": "This machine", "label": "Load, 1 min"},
+         "This machine · load, 1 min"),
     ],
 )  # fmt: skip
 def test_labels_name_device_and_channel(
@@ -363,6 +370,9 @@ def test_bad_and_doubtful_stretches_are_hatched(run: Callable[..., Any]) -> None
 def test_a_silence_until_now_is_hatched_to_the_edge(run: Callable[..., Any]) -> None:
     left, width, kind = drawn(run, [[at, 20, "good"] for at in range(400, 900)])["hatches"][-1]
     assert kind == "silent"
+    assert drawn(run, [[at, 20, "good"] for at in range(400, 999)])["hatches"] == []
+    short = drawn(run, [[at, 20, "good"] for at in range(400, 996)], silent=True)["hatches"]
+    assert [kind for _, _, kind in short] == ["silent"]
     assert left + width == pytest.approx(1.0)
     assert width == pytest.approx(1 / 6, abs=0.02)
 
@@ -406,3 +416,44 @@ def test_figures_leave_out_what_was_bad(run: Callable[..., Any]) -> None:
     got = run("series", "return m.figures(a);", points)
     assert got == {"low": 8, "mean": 15, "high": 21}
     assert run("series", "return m.figures([[0, null, 'bad', null, null]]);") is None
+
+
+# Events in words.
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ({"route": "runtime.booting", "value": {"name": "greenhouse", "boot": 3}},
+         "starting · greenhouse · boot 3"),
+        ({"route": "clock.wall", "value": {"mono": 1, "wall": 2, "state": "synced", "step_s": -3}},
+         "synced · stepped by 3 s"),
+        ({"route": "device.air.failed", "value": {"device": "air", "state": "offline",
+          "reason": "no_data"}, "detail": "no answer from 0x76"},
+         "state offline · no value · no answer from 0x76"),
+        ({"route": "service.log.started", "value": {"service": "log", "restarts": 0}}, ""),
+        ({"route": "intent.world.set", "value": {"goal": "world.set", "who": "uid 0",
+          "role": "admin", "outcome": "done", "payload": {"name": "air.present", "value": False}}},
+         "name air.present · value false · done · by uid 0 · admin"),
+        ({"route": "log.dropped", "value": {"segments": 2}}, "segments 2"),
+        ({"route": "a.b", "value": None, "detail": "said so"}, "said so"),
+        ({"route": "a.b", "value": [1, 2]}, "1, 2"),
+    ],
+)  # fmt: skip
+def test_events_are_told_in_words(
+    run: Callable[..., Any], event: dict[str, Any], words: str
+) -> None:
+    assert run("words", "return m.says(a);", event) == words
+
+
+def test_what_was_said_to_be_bad_is_bad_until_something_else_is_said(
+    run: Callable[..., Any],
+) -> None:
+    points = [[0, 1, "good", 1, 1], [1000, None, "bad", None, None], [60_000, 2, "good", 2, 2]]
+    got = run("series", "return m.spans(a, 2.5, 61, 'good');", points)
+    assert [(row["from"], row["to"], row["quality"]) for row in got] == [
+        (0, 1, "good"), (1, 60, "bad"), (60, 61, "good"),
+    ]  # fmt: skip
+    hatches = drawn(run, [[880, 20, "good"], [890, None, "bad"], [990, 20, "good"]])["hatches"]
+    assert [kind for _, _, kind in hatches] == ["bad"]
+    assert hatches[0][1] == pytest.approx(1 / 6, abs=0.02)

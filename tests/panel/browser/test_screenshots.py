@@ -180,7 +180,7 @@ def test_what_a_person_opens_is_pictured(
     page.locator(".status.is-cut").wait_for()
     house.start_panel()
     page.get_by_text("Back after").wait_for()
-    shots.take(page, "caught-up")
+    shots.take(page, "caught-up", whole=False)
 
 
 def test_forced_colours_keep_every_mark(
@@ -201,6 +201,6 @@ class Album:
     def __init__(self, suffix: str) -> None:
         self.suffix = suffix
 
-    def take(self, page: Page, name: str) -> None:
-        shoot(page, f"{name}-{self.suffix}")
+    def take(self, page: Page, name: str, *, whole: bool = True) -> None:
+        shoot(page, f"{name}-{self.suffix}", whole=whole)
         assert not overflows(page), f"{name} is wider than its window"

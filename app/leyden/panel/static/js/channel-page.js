@@ -8,7 +8,7 @@ import { Mark } from "./marks.js";
 import { Value } from "./overview.js";
 import { Empty, Heading } from "./pages.js";
 import { figures, Series } from "./series.js";
-import { channel as find, channels, clock, onEvents, second } from "./store.js";
+import { channel as find, channels, clock, isConnected, onEvents, second } from "./store.js";
 
 const RANGES = [
   [60, "1 min"],
@@ -75,7 +75,7 @@ function Trend({ channel }) {
     </div>
     <${Chart}
       channel=${channel} points=${points} rangeS=${rangeS} reachS=${series.reachS} endMs=${endMs}
-      label="Trend of ${channel.label}, last ${word}"
+      label="Trend of ${channel.label}, last ${word}" grey=${!isConnected()}
     />
     ${failure && html`<p class="message" role="alert">The past could not be read: ${failure}. What arrives now is drawn.</p>`}
     <${Table} points=${points} channel=${channel} />

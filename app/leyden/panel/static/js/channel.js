@@ -46,7 +46,8 @@ export class Channel {
     const kept = value ?? lastValue ?? null;
     if (kept !== null && ageS !== null && ageS !== undefined) this.#keep(kept, now() - ageS);
     this.#reading = { value, quality, reason, detail, n, time };
-    if (value !== null && value !== undefined) this.trace.add(this.#at, value, quality);
+    // A stale value was worth more when it came; the history knows how much.
+    if (value !== null && value !== undefined && reason !== "stale") this.trace.add(this.#at, value, quality);
   }
 
   /** Takes an event that happened `ageS` ago. */
@@ -64,7 +65,8 @@ export class Channel {
   #keep(value, at) {
     this.#value = value;
     this.#at = at;
-    if (!this.#formed) this.describe(this.route);
+    // A duration outgrows its unit sooner or later; everything else keeps the one it began with.
+    if (!this.#formed || this.route.unit === "s") this.describe(this.route);
     this.#formed = true;
   }
 

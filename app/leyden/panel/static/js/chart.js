@@ -33,12 +33,12 @@ function style(relative) {
 
 /**
  * Draws `points` of `channel` up to `endMs` over `rangeS` seconds; `endMs` is null until the
- * appliance's time is known.
+ * appliance's time is known. A change of `grey` or of the scheme draws everything anew.
  *
  * Arrow keys move the cursor, Home and End go to the ends, Escape leaves; what is under it is
  * written below the chart and announced.
  */
-export function Chart({ channel, points, rangeS, reachS, endMs, label }) {
+export function Chart({ channel, points, rangeS, reachS, endMs, label, grey }) {
   const box = useRef(null);
   const plot = useRef(null);
   const data = useRef(null);
@@ -55,7 +55,7 @@ export function Chart({ channel, points, rangeS, reachS, endMs, label }) {
     const node = box.current;
     const size = () => ({ width: node.clientWidth, height: HEIGHT });
     const make = () => {
-      const asked = options({ channel, stepped, setIndex, setFrame });
+      const asked = options({ channel, stepped, setIndex, setFrame, ink: colours(node) });
       plot.current = new uPlot({ ...size(), ...asked }, null, node);
       feed(plot.current, data.current, rangeS, endMs);
     };
@@ -80,7 +80,7 @@ export function Chart({ channel, points, rangeS, reachS, endMs, label }) {
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [channel, rangeS, known]);
+  }, [channel, rangeS, known, grey]);
 
   useLayoutEffect(() => {
     if (plot.current) feed(plot.current, data.current, rangeS, endMs);
@@ -162,8 +162,7 @@ function leave(plot, setIndex) {
   setIndex(null);
 }
 
-function options({ channel, stepped, setIndex, setFrame }) {
-  const ink = colours();
+function options({ channel, stepped, setIndex, setFrame, ink }) {
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   const axis = { stroke: ink("--soft"), font, grid: { stroke: ink("--rule"), width: 1 }, ticks: { show: false } };
   const line = { stroke: ink("--signal"), width: 1.5, points: { show: false }, spanGaps: false };
@@ -235,10 +234,10 @@ function decimalsOf(step) {
   return 6;
 }
 
-/** Colours of the style sheet as a canvas understands them. */
-function colours() {
+/** Colours of the style sheet, as they are inside `node`, in the form a canvas understands. */
+function colours(node) {
   const probe = document.createElement("i");
-  document.body.append(probe);
+  node.append(probe);
   const found = new Map();
   for (const name of ["--soft", "--rule", "--signal", "--spread", "--normal"]) {
     probe.style.color = `var(${name})`;

@@ -6,7 +6,7 @@ import { duration, number } from "./format.js";
 import { Mark } from "./marks.js";
 import { Empty, Failure, Heading, Waiting } from "./pages.js";
 import { channelPath } from "./router.js";
-import { channel } from "./store.js";
+import { channel, isConnected } from "./store.js";
 import { state as stateWord } from "./words.js";
 
 const EVERY_MS = 2_000;
@@ -59,12 +59,12 @@ function NoDevices() {
 }
 
 function Device({ device }) {
-  const mark = STATE_MARKS[device.state] ?? "uncertain";
+  const mark = isConnected() ? (STATE_MARKS[device.state] ?? "uncertain") : "stale";
   return html`<li class="device is-${mark}">
     <div class="device-name">
       <h2>${device.label || device.id}</h2>
-      <p class="device-state"><${Mark} of=${mark} /> ${stateWord(device.state)}${known(device.since_s) && ` for ${duration(device.since_s)}`}</p>
-      <p class="soft">${device.driver}${device.compatible && device.compatible !== device.driver ? ` (${device.compatible})` : ""}${place(device)}</p>
+      <p class="device-state"><${Mark} of=${mark} /> ${now(stateWord(device.state))}${known(device.since_s) && ` for ${duration(device.since_s)}`}</p>
+      <p class="soft" title=${device.compatible || null}>${device.driver}${place(device)}</p>
     </div>
     <div class="device-facts">
       <p class="device-error">${device.error ? html`<${Mark} of=${mark} /> ${lastError(device)}` : "No error so far"}</p>
@@ -94,11 +94,11 @@ function Channels({ keys }) {
 const shortLabel = ({ label }) => label.split(" · ").slice(1).join(" · ") || label;
 
 function Bus({ bus }) {
-  const mark = BUS_MARKS[bus.state] ?? "uncertain";
+  const mark = isConnected() ? (BUS_MARKS[bus.state] ?? "uncertain") : "stale";
   return html`<li class="device is-${mark}">
     <div class="device-name">
       <h3>${bus.name}</h3>
-      <p class="device-state"><${Mark} of=${mark} /> ${stateWord(bus.state)}${bus.suspect ? `; suspect ${suspect(bus.suspect)}` : ""}</p>
+      <p class="device-state"><${Mark} of=${mark} /> ${now(stateWord(bus.state))}${bus.suspect ? `; suspect ${suspect(bus.suspect)}` : ""}</p>
       <p class="soft">${[bus.kind, bus.path].filter(Boolean).join(", ")}</p>
     </div>
     <div class="device-facts bus-facts">
@@ -129,6 +129,9 @@ function Load({ share, name }) {
 function Fact({ term, wide = false, children }) {
   return html`<div class=${wide ? "is-wide" : ""}><dt>${term}</dt><dd>${children || "–"}</dd></div>`;
 }
+
+/** A state, or what it was when something was heard last. */
+const now = (state) => (isConnected() ? state : `was ${state}`);
 
 const known = (value) => value !== null && value !== undefined;
 const counted = (value) => known(value) && number(value);

@@ -1,4 +1,4 @@
-// The size of a tile's number: the largest of three that its widest value fits in.
+// What fits: how many columns the board has, and the largest of three sizes for a tile's number.
 //
 // Fonts differ by a third in the width of a digit, so the font at hand is measured, not assumed.
 
@@ -7,26 +7,34 @@ import { signal } from "./html.js";
 const SIZES = [2.75, 1.75, 1.25]; // rem: 44, 28 and 20 px
 const UNIT = 1; // rem
 const BETWEEN_PX = 4;
+const TILE_PX = 168; // at least
+const LINE_PX = 1;
+const PADDING_PX = 28; // of a tile, left and right
 
-/** Width of a tile's content, px; 0 until it has been measured. */
-export const tileWidth = signal(0);
+/** Columns of the board, and the width of a tile's content in px, as far as they are known. */
+export const board = signal(divide(innerWidth));
 
-/** Follows the width of the tiles in `list`; returns how to stop. */
-export function measureTiles(list) {
-  const measure = () => {
-    const tile = list.querySelector(".tile");
-    const style = tile && getComputedStyle(tile);
-    if (tile) tileWidth.value = tile.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+/** Follows the width of the board; returns how to stop. */
+export function measure(node) {
+  const look = () => {
+    const divided = divide(node.clientWidth);
+    const { columns, width } = board.peek();
+    if (divided.columns !== columns || divided.width !== width) board.value = divided;
   };
-  measure();
-  const observer = new ResizeObserver(measure);
-  observer.observe(list);
+  look();
+  const observer = new ResizeObserver(look);
+  observer.observe(node);
   return () => observer.disconnect();
+}
+
+/** As many columns as fit, with a line of one pixel between them. */
+function divide(width) {
+  const columns = Math.max(1, Math.floor((width + LINE_PX) / (TILE_PX + LINE_PX)));
+  return { columns, width: (width - (columns - 1) * LINE_PX) / columns - PADDING_PX };
 }
 
 /** 0, 1 or 2: the first size at which `text` and its unit fit the width of a tile. */
 export function fit(text, unit, width) {
-  if (!width) return 0;
   const after = unit ? BETWEEN_PX + textWidth(unit, UNIT, 400) : 0;
   const found = SIZES.findIndex((rem) => textWidth(text, rem, 600) + after <= width);
   return found === -1 ? SIZES.length - 1 : found;

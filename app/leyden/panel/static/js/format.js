@@ -16,13 +16,14 @@ const DISPLAY = {
   s: [
     { from: 172_800, unit: "d", scale: 1 / 86_400, decimals: 1 },
     { from: 7_200, unit: "h", scale: 1 / 3_600, decimals: 1 },
+    { from: 600, unit: "min", scale: 1 / 60, decimals: 0 },
   ],
 };
 
 /** How the values of one route are written: `{unit, scale, decimals}`. */
 export function display(route, sample) {
-  // Chosen once, from the largest value to expect, so that the unit does not change under the eye.
-  const size = Math.abs(route.maximum ?? sample ?? 0);
+  // Chosen once, from the first value, so that the unit does not change under the eye.
+  const size = Math.abs(sample ?? route.maximum ?? 0);
   const plain = { unit: route.symbol || "", scale: 1, decimals: decimals(route) };
   return DISPLAY[route.unit]?.find(({ from }) => size >= from) ?? plain;
 }

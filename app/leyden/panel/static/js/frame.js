@@ -73,18 +73,14 @@ export function Notice() {
   return html`<p class="notice" role="status">${notice}</p>`;
 }
 
-const CLOCKS = {
-  synced: ["clock synced", true],
-  stepped: ["clock was set, not synced yet", false],
-  unsynced: ["clock not synced", false],
-};
+const CLOCKS = { synced: "synced", stepped: "was set, not synced yet", unsynced: "not synced" };
 
 function ClockState() {
   const code = appliance.value.clockState;
   if (!code) return null;
-  const [words, good] = CLOCKS[code] ?? [`clock ${code.replaceAll("_", " ")}`, false];
+  const good = code === "synced";
   return html`<p class="clock-state ${good ? "" : "is-uncertain"}">
-    ${!good && html`<${Mark} of="uncertain" />`}${words}
+    ${!good && html`<${Mark} of="uncertain" />`}<span>clock <span class="clock-words">${CLOCKS[code] ?? code}</span></span>
   </p>`;
 }
 

@@ -1,7 +1,7 @@
 // The overview: one tile for each channel, in the groups the appliance gives them.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
-import { fit, measureTiles, tileWidth } from "./fit.js";
+import { board, fit, measure } from "./fit.js";
 import { appliance, channels, second } from "./store.js";
 import { Mark } from "./marks.js";
 import { channelPath } from "./router.js";
@@ -13,19 +13,29 @@ const SIZES = ["", "is-long", "is-longest"];
 
 /** The page at `/`. */
 export function Overview() {
-  const groups = grouped(channels.value);
-  const first = useRef(null);
-  useLayoutEffect(() => (first.current ? measureTiles(first.current) : undefined), [groups.length > 0]);
-  if (!groups.length) return html`<${NoChannels} />`;
+  if (!channels.value.length) return html`<${NoChannels} />`;
   return html`<${Heading} hidden>Overview of ${appliance.value.name || "the appliance"}<//>
+    <${Board} groups=${grouped(channels.value)} />`;
+}
+
+/** Groups beside and below each other on one grid of columns, so that tiles align across groups. */
+function Board({ groups }) {
+  const node = useRef(null);
+  const { columns } = board.value;
+  useLayoutEffect(() => measure(node.current), []);
+  return html`<div class="board" ref=${node} style=${{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))` }}>
     ${groups.map(
-      ([name, members], i) => html`<section class="group" key=${name} aria-labelledby="group-${i}">
+      ([name, members], i) => html`<section
+        class="group" key=${name} aria-labelledby="group-${i}"
+        style=${{ gridColumn: `span ${Math.min(members.length, columns)}` }}
+      >
         <h2 id="group-${i}">${name}</h2>
-        <ul class="tiles" ref=${i === 0 ? first : null}>
+        <ul class="tiles">
           ${members.map((each) => html`<li key=${each.key}><${Tile} channel=${each} /></li>`)}
         </ul>
       </section>`,
-    )}`;
+    )}
+  </div>`;
 }
 
 function grouped(all) {
@@ -54,7 +64,7 @@ export function Tile({ channel }) {
       </span>
       <${Mark} of=${view.mark} />
     </span>
-    <${Value} view=${view} size=${fit(view.widest, view.unit, tileWidth.value)} />
+    <${Value} view=${view} size=${fit(view.widest, view.unit, board.value.width)} />
     <${Sparkline} channel=${channel} mark=${view.mark} />
     <span class="tile-reason" title=${view.words || null}>${view.words}</span>
   </a>`;
@@ -99,8 +109,9 @@ const share = (part) => `${(100 * part).toFixed(2)}%`;
 /** A silence is as bad as the value now is; what was recorded stays what it was. */
 const hatchOf = (kind, mark) => (kind === "bad" || (kind === "silent" && mark === "bad") ? "bad" : "uncertain");
 
-function options({ route }) {
-  const { period_s: periodS, normal, step, minimum, maximum, kind } = route;
+function options({ route, view }) {
+  const { period_s: periodS, normal, step, kind } = route;
   const stepped = kind === "bool" || !periodS;
-  return { width: WIDTH, height: HEIGHT, periodS, normal, step, minimum, maximum, stepped };
+  const silent = view.peek().mark !== "good";
+  return { width: WIDTH, height: HEIGHT, periodS, normal, step, stepped, silent };
 }

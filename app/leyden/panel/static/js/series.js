@@ -87,7 +87,8 @@ export function spans(points, reachS, endS, mark) {
   points.forEach(([ms, , quality], i) => {
     const from = ms / 1000;
     const next = points[i + 1] ? points[i + 1][0] / 1000 : endS;
-    const to = next - from > reachS ? from + reachS / GAP : next;
+    // A value holds for about a period; what was said to be bad is bad until something else is said.
+    const to = next - from > reachS && quality !== "bad" ? from + reachS / GAP : next;
     const newest = found.at(-1);
     if (newest && newest.quality === quality && from - newest.to < 1e-6) newest.to = to;
     else found.push({ from, to, quality });

@@ -59,16 +59,16 @@ export class Trace {
    *
    * `line` is an SVG path; `hatches` are `[left, width, kind]`, in shares of the width, where there was no value to trust, `kind`
    * being `uncertain`, `bad`, or `silent` for a silence that lasts until now; `band` is `[y, height]`
-   * of the normal range, or null.
+   * of the normal range, or null. `silent` says that no value holds any more.
    */
-  draw({ at, width, height, periodS, normal, step, minimum, maximum, stepped }) {
+  draw({ at, width, height, periodS, normal, step, stepped, silent }) {
     const points = this.points(at);
-    const scale = verticalScale(points, { normal, step, minimum, maximum }, height);
+    const scale = verticalScale(points, { normal, step }, height);
     const x = (moment) => ((moment - at + SPAN_S) / SPAN_S) * width;
     const reach = Math.max(periodS ? 2.5 * periodS : Infinity, 3 * BUCKET_S);
     return {
       line: line(points, x, scale.y, reach, stepped ? width : null),
-      hatches: hatches(points, x, reach, width),
+      hatches: hatches(points, x, reach, width, silent),
       band: normal && scale.band(normal),
     };
   }
@@ -80,13 +80,13 @@ function kindOf(value, quality) {
 }
 
 /** The vertical scale holds every value and the normal band; a still value stays a still line. */
-function verticalScale(points, { normal, step, minimum, maximum }, height) {
+function verticalScale(points, { normal, step }, height) {
   const values = points.filter(({ kind }) => kind !== HOLE).map(({ value }) => value);
   if (normal) values.push(...normal);
   if (!values.length) return { y: () => height / 2, band: () => null };
   let low = Math.min(...values);
   let high = Math.max(...values);
-  const least = Math.max(20 * (step || 0), (maximum - minimum) / 50 || 0) || Math.abs(high) / 20 || 1;
+  const least = normal ? 0 : Math.max(20 * (step || 0), Math.abs(high) / 20) || 1;
   if (high - low < least) {
     const middle = (high + low) / 2;
     [low, high] = [middle - least / 2, middle + least / 2];
@@ -117,7 +117,7 @@ function line(points, x, y, reach, stepEnd) {
 }
 
 /** Spans without a value to trust: a point's own doubt, and a silence that lasts until now. */
-function hatches(points, x, reach, width) {
+function hatches(points, x, reach, width, silent) {
   const spans = [];
   const add = (from, to, kind) => {
     const newest = spans.at(-1);
@@ -126,12 +126,14 @@ function hatches(points, x, reach, width) {
   };
   points.forEach((point, i) => {
     const next = points[i + 1];
-    const end = next && next.at - point.at <= reach ? x(next.at) : x(point.at + BUCKET_S);
-    if (point.kind === HOLE) add(x(point.at), end, "bad");
-    if (point.kind === DOUBT) add(x(point.at), end, "uncertain");
+    const near = next && next.at - point.at <= reach ? x(next.at) : x(point.at + BUCKET_S);
+    // What was said to be bad is bad until something else is said.
+    if (point.kind === HOLE) add(x(point.at), next ? x(next.at) : width, "bad");
+    if (point.kind === DOUBT) add(x(point.at), near, "uncertain");
   });
   const last = points.at(-1);
-  if (last && x(last.at + reach) < width) add(x(last.at), width, "silent");
+  const over = silent && last?.kind === VALUE;
+  if (over || (last && x(last.at + reach) < width)) add(x(last.at), width, "silent");
   return spans.map(([from, to, kind]) => {
     const [left, right] = [Math.max(0, from), Math.min(width, to)];
     return [left / width, Math.max(0, right - left) / width, kind];

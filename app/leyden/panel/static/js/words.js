@@ -46,6 +46,7 @@ export function reasonLine({ quality, reason: code, detail = "" }, ageS) {
   const aged = waiting || quality === "bad" ? age : "";
   // What keeps a value from coming says by itself that there is none.
   const first = code === "no_data" && rest && aged ? "" : reason(code) || quality;
+  if (!aged && rest.startsWith(first)) return rest;
   return join([first, aged].filter(Boolean).join(" "), rest);
 }
 
@@ -60,7 +61,10 @@ export function label({ label: own, group, route, device }) {
   const [owner, ...stream] = route.split(";")[0].split(".");
   const name = own || words(stream.join(" "));
   const before = group || capital((device || owner).replaceAll("_", " "));
-  return name.toLowerCase().startsWith(before.toLowerCase()) ? name : `${before} · ${name}`;
+  if (name.toLowerCase().startsWith(before.toLowerCase())) return name;
+  // Sentence case goes through the whole label; "Bed 1" and "PM2.5" are names and stay.
+  const inside = /^[A-Z][a-z]+(?![a-z]| \d)/.test(name) ? name.charAt(0).toLowerCase() + name.slice(1) : name;
+  return `${before} · ${inside}`;
 }
 
 /** The one sentence about all channels. */
@@ -81,21 +85,24 @@ export function caughtUp(awayS, events, lost) {
   return back + (lost ? `${count(lost, "event")} lost.` : "none missing.");
 }
 
-/** Events of the system in a person's words, by the last part of the route. */
-const HAPPENINGS = {
-  "runtime.booting": "starting",
-  "runtime.booted": "running",
-  "runtime.shutting_down": "stopping",
-  "runtime.shutdown": "stopped",
-  "clock.wall": "clock",
-  "link.gap": "numbers skipped",
-};
+/** What people want to know of the system's own events; the first that fits the route tells. */
+const TELLERS = [
+  [/^runtime\.booting$/, ({ name, boot }) => join("starting", name, boot && `boot ${boot}`)],
+  [/^runtime\.booted$/, ({ devices }) => join("running", payload(devices))],
+  [/^runtime\.shutting_down$/, (value) => join("stopping", payload(value))],
+  [/^runtime\.shutdown$/, (value) => join("stopped", payload(value))],
+  [/^runtime\.identity$/, ({ model, hostname, os, device_id: id }) => join(model, hostname, os, id && `id ${id}`)],
+  [/^clock\.wall$/, ({ state: now, step_s: step }) => join(now, step ? `stepped by ${duration(Math.abs(step))}` : "")],
+  [/^device\./, ({ device, channels, ...rest }) => payload(rest)],
+  [/^service\./, ({ service, restarts, ...rest }) => join(payload(rest), restarts ? `restart ${restarts}` : "")],
+  [/^intent\./, ({ payload: asked, who, role, outcome, detail }) => join(payload(asked), outcome, detail, who && `by ${who}`, role)],
+];
 
 /** What an event says, without its route and time. */
 export function says({ route, value, detail }) {
-  const known = HAPPENINGS[route];
-  const told = payload(value);
-  return [known, told, detail && !told.includes(detail) ? detail : ""].filter(Boolean).join(" · ");
+  const teller = TELLERS.find(([pattern]) => pattern.test(route))?.[1] ?? payload;
+  const told = value !== null && typeof value === "object" && !Array.isArray(value) ? teller(value) : payload(value);
+  return join(told, detail && !told.includes(detail) ? detail : "");
 }
 
 function payload(value) {
