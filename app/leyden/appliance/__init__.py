@@ -1,1 +1,12 @@
-"""Placeholder."""
+"""The appliance: configuration, assembly, processes and identity; it alone knows every part by name.
+
+- `config`, `tables`, `options`, `placing`, `wiring`, `words`: the TOML file, judged, in words
+- `plan`: what is left of the file after that, as records that travel between processes
+- `drivers`: drivers by name
+- `assemble`: puts an appliance together from a plan
+- `backend`, `trends`: what a runtime tells over the link
+- `runtime_process`, `supervise`: the processes, and the one that keeps them running
+- `folders`: the data directory
+- `identity`: who this machine is
+- `probe`: which devices answer on the buses
+"""
