@@ -501,6 +501,7 @@ class _Hurried(EventStream):
     """A stream whose deliverer lays its duty down at the worst moment of a subscription."""
 
     looks = 0
+    _flag = False
 
     @property
     def _busy(self) -> bool:

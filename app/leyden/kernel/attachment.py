@@ -20,6 +20,7 @@ import msgspec
 from leyden.kernel.clock import NS
 from leyden.kernel.device import Channel, Device, DeviceState, Doubt, Reading
 from leyden.kernel.errors import (
+    ComponentError,
     DeviceError,
     DeviceResetError,
     NoDataError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 STALE_PERIODS: Final = 3  # a value older than this many periods is bad …
 STALE_FLOOR_S: Final = 2.0  # … but not before two seconds
+_SHORTEST_S: Final = 1e-3  # a period below the scheduler's own grain would only spin
 _FIRST_RETRY_S: Final = 0.5
 _LONGEST_RETRY_S: Final = 5.0  # a chip plugged back in is found within this
 T = TypeVar("T")
@@ -65,6 +67,14 @@ class Placement:
     needs: tuple[str, ...] = ()  # devices that must be online first
     normal: Mapping[str, tuple[float, float]] | None = None
     labels: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        for what in ("period_s", "deadline_s"):
+            value = getattr(self, what)
+            if value is not None and not (math.isfinite(value) and value >= _SHORTEST_S):
+                raise ComponentError(
+                    f"device {self.id}: found {what} {value!r}, expected {_SHORTEST_S:g} or more"
+                )
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -177,7 +187,7 @@ class Attachment:
             self._restart_after_reset()
         except DeviceError as error:
             self._failed(error)
-        except Exception as error:  # noqa: BLE001 - a driver's mistake must stay that driver's
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a driver's mistake stays its own
             self._failed(_DriverError(f"{type(error).__name__}: {error}"))
         return self.place.period_s if self.online else self._retry_s
 
@@ -210,10 +220,13 @@ class Attachment:
     def detach(self) -> None:
         """Stop the device; its outputs go to their safe state."""
         was_online = self.online
+        self._epoch += 1  # a read that hangs and comes back after this says nothing any more
         try:
             self.device.stop()
         finally:
             self._enter(DeviceState.OFFLINE)
+            # Whoever starts it again finds it as at the first time.
+            self._reported, self._retry_s, self._good_ns = None, _FIRST_RETRY_S, None
             if was_online:
                 self._publish_bad("no_data", f"{self.id} was stopped")
             self._tell("detached", {"state": str(self.state)})
@@ -305,7 +318,8 @@ class Attachment:
         try:
             reading = self._ask(self.device.read)
         except NotReadyError as error:
-            if self._age() >= self._limit_ns:
+            # Since it was started, not since it was last good: it may have been away for long.
+            if self._now() - max(self._good_ns or 0, self._started_ns) >= self._limit_ns:
                 raise NoDataError(str(error)) from error
             return
         self.reads += 1
@@ -347,12 +361,10 @@ class Attachment:
             return None, doubt
         if value is None:
             return None, Doubt.bad("no_data", f"{channel.name} was not read")
-        if channel.kind in (float, int) and not isinstance(value, bool):
-            wrong = _impossible(channel, value)
-            if wrong:
-                return None, Doubt.bad("out_of_range", wrong)
-            value = _rounded(channel, value)
-        return value, doubt
+        wrong = _impossible(channel, value)
+        if wrong:
+            return None, Doubt.bad("out_of_range", wrong)
+        return _rounded(channel, value), doubt
 
     def _publish_judged(self, judged: list[_Judged]) -> None:
         values = tuple(value for value, _ in judged)
@@ -462,6 +474,7 @@ class Attachment:
 
 
 _Judged = tuple[Value, Doubt | None]
+_WORDS: Final = {bool: "true or false", str: "text"}
 
 
 class _AbandonedError(Exception):
@@ -475,7 +488,10 @@ class _DriverError(DeviceError):
 
 
 def _impossible(channel: Channel, value: Value) -> str:
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
+    if channel.kind in (bool, str):
+        right = isinstance(value, channel.kind)
+        return "" if right else f"{channel.name} is {value!r}, expected {_WORDS[channel.kind]}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return f"{channel.name} is {value!r}, which is no number"
     low, high = channel.minimum, channel.maximum
     if (low is not None and value < low) or (high is not None and value > high):
@@ -483,7 +499,9 @@ def _impossible(channel: Channel, value: Value) -> str:
     return ""
 
 
-def _rounded(channel: Channel, value: float) -> float | int:
+def _rounded(channel: Channel, value: Value) -> Value:
+    if channel.kind in (bool, str):
+        return value
     if channel.kind is int:
         return int(value)
     if not channel.step:

@@ -7,6 +7,7 @@ one moment, kept and logged as one record; channel *i* of a scan with sequence n
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Any, Final, NoReturn, TypeAlias
@@ -127,7 +128,9 @@ def freeze(value: Any) -> Value:
     if isinstance(value, Mapping):
         return FrozenDict({_text_key(key): freeze(item) for key, item in value.items()})
     if isinstance(value, (list, tuple)):
-        return tuple(freeze(item) for item in value)
+        items = tuple(freeze(item) for item in value)
+        same = isinstance(value, tuple) and all(map(operator.is_, items, value))
+        return value if same else items
     if isinstance(value, (set, frozenset)):
         return tuple(sorted((freeze(item) for item in value), key=repr))
     if isinstance(value, msgspec.Struct) and value.__struct_config__.frozen:

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from leyden.kernel.attachment import Attachment
@@ -43,6 +44,7 @@ class _Call:
     def __init__(self, executor: Executor, attachment: Attachment, body: Callable[[], Any]) -> None:
         self.attachment = attachment
         self.body = body
+        self.begun = False
         self.done = executor.signal()
         self.error: Exception | None = None
 
@@ -52,7 +54,12 @@ class _Strand:
 
     def __init__(self) -> None:
         self.abandoned = False
+        self.ident = 0  # of its thread, once it runs
         self.lane: Lane | None = None
+
+    def alive(self) -> bool:
+        """Whether its thread has not ended."""
+        return self.lane is None or self.lane.alive()
 
 
 class Sampler:
@@ -85,16 +92,19 @@ class Sampler:
         due = _Due(attachment, self._clock.monotonic_ns(), self._executor.signal())
         with self._guard:
             self._due.append(due)
-        if self._strand is None and not self._halted:
-            self._start_strand()
+        self._keep_strand()
         self._wake.set()
         return due.tried
 
     def remove(self, attachment: Attachment, timeout_s: float) -> bool:
         """Stop sampling a device and detach it; return whether it came to rest in time."""
         with self._guard:
+            known = any(due.attachment is attachment for due in self._due)
             self._due = [due for due in self._due if due.attachment is not attachment]
-        return self._detach(attachment, timeout_s)
+        if not known:
+            return True  # it never ran: there is nothing to stop
+        beside = self._detach(attachment, timeout_s)
+        return beside is None or beside.join(timeout_s)
 
     def call(self, attachment: Attachment, body: Callable[[], Any], timeout_s: float) -> None:
         """Run `body` on this lane, ahead of what is due, and wait for it.
@@ -103,45 +113,53 @@ class Sampler:
             DeadlineError: the lane did not come to it in time.
             Exception: whatever `body` raised.
         """
-        call = _Call(self._executor, attachment, body)
-        with self._guard:
-            self._calls.append(call)
-        self._wake.set()
-        if not call.done.wait(timeout_s):
-            with self._guard:
-                if call in self._calls:
-                    self._calls.remove(call)
+        if not self._call(_Call(self._executor, attachment, body), timeout_s):
             raise DeadlineError(f"{self.name} was busy for {timeout_s:g} s")
-        if call.error is not None:
-            raise call.error
 
-    def stop(self, timeout_s: float) -> None:
-        """Detach every device, last first, each within its share of the time; end the lane."""
+    def stop(self, timeout_s: float) -> tuple[Lane, ...]:
+        """Detach every device, last first, and end the lane.
+
+        What a lane that hangs does not come to is stopped beside it; those lanes are returned,
+        still at work, so that one bus does not hold up the others.
+        """
         with self._guard:
             attachments = [due.attachment for due in self._due]
             self._due = []
+        beside: list[Lane] = []
         for attachment in reversed(attachments):
-            self._detach(attachment, timeout_s)
+            if beside or self._hangs():
+                beside.append(self._detach_beside(attachment))
+            elif (lane := self._detach(attachment, timeout_s)) is not None:
+                beside.append(lane)
         self._halted = True
         self._wake.set()
-        if self._strand is not None and self._strand.lane is not None:
-            self._strand.lane.join(timeout_s)
+        strand = self._strand
+        if strand is not None and strand.lane is not None and not beside:
+            strand.lane.join(timeout_s)
+        return tuple(beside)
 
     def oversee(self) -> None:
         """Give up on a call that is past its deadline; called by the overseer's lane."""
         busy = self._busy
         if busy is not None and self._clock.monotonic_ns() > busy[1]:
             self._abandon(*busy)
-        elif self._strand is None and not self._halted and self._may_start():
-            self._start_strand()
+        else:
+            self._keep_strand()
 
     # The lane
 
-    def _start_strand(self) -> None:
-        strand = self._strand = _Strand()
-        strand.lane = self._executor.start_lane(f"lane.{self.name}", lambda: self._run(strand))
+    def _keep_strand(self) -> None:
+        # One thread, and a new one for one that is gone: never two on one bus, whoever asks.
+        with self._guard:
+            if self._halted or not (self._due or self._calls) or not self._may_start():
+                return
+            if self._strand is None or not self._strand.alive():
+                strand = self._strand = _Strand()
+                body = partial(self._run, strand)
+                strand.lane = self._executor.start_lane(f"lane.{self.name}", body)
 
     def _run(self, strand: _Strand) -> None:
+        strand.ident = get_ident()
         while not strand.abandoned and not self._halted:
             call = self._next_call()
             if call is not None:
@@ -154,9 +172,30 @@ class Sampler:
             else:
                 self._serve(strand, due.attachment, partial(self._step, strand, due))
 
+    def _call(self, call: _Call, timeout_s: float) -> bool:
+        # Whether the lane has done it in time; what it raised is raised here.
+        strand = self._strand
+        if strand is not None and strand.ident == get_ident():
+            call.body()  # a handler that runs in this very lane asks: it would wait for itself
+            return True
+        with self._guard:
+            self._calls.append(call)
+        self._wake.set()
+        if not call.done.wait(timeout_s):
+            with self._guard:
+                if call in self._calls:
+                    self._calls.remove(call)
+            return False
+        if call.error is not None:
+            raise call.error
+        return True
+
     def _next_call(self) -> _Call | None:
         with self._guard:
-            return self._calls.popleft() if self._calls else None
+            if not self._calls:
+                return None
+            self._calls[0].begun = True
+            return self._calls.popleft()
 
     def _next_due(self) -> tuple[_Due | None, float | None]:
         # Among what is due, the one whose deadline comes first; otherwise how long nothing is.
@@ -177,10 +216,12 @@ class Sampler:
         try:
             body()
         finally:
-            if not strand.abandoned:
-                self._busy = None
-                if self.transport is not None:
-                    self.transport.release()
+            with self._guard:  # or the overseer, giving this strand up at this very moment
+                mine = not strand.abandoned
+                if mine:
+                    self._busy = None
+            if mine and self.transport is not None:
+                self.transport.release()
 
     def _answer(self, call: _Call) -> None:
         try:
@@ -214,32 +255,62 @@ class Sampler:
 
     # Ending and hanging
 
-    def _detach(self, attachment: Attachment, timeout_s: float) -> bool:
+    def _detach(self, attachment: Attachment, timeout_s: float) -> Lane | None:
+        # The lane that is still at it when the time is over; None once it is done.
+        call = _Call(self._executor, attachment, attachment.detach)
         try:
-            self.call(attachment, attachment.detach, timeout_s)
-        except DeadlineError:
-            # The lane hangs. A stop of its own may still reach an output that is not on that bus.
-            lane = self._executor.start_lane(f"stop.{attachment.id}", attachment.detach)
-            return lane.join(timeout_s)
+            if self._call(call, timeout_s):
+                return None
         except Exception as error:  # noqa: BLE001 - one device's stop must not keep others running
             attachment.stop_failed(error)
-        return True
+            return None
+        strand = self._strand
+        if call.begun and strand is not None and strand.lane is not None:
+            return strand.lane  # the stop itself hangs: a second one would hang beside it
+        return self._detach_beside(attachment)
+
+    def _detach_beside(self, attachment: Attachment) -> Lane:
+        # The lane hangs. A stop of its own may still reach an output that is not on that bus.
+        def detach() -> None:
+            try:
+                attachment.detach()
+            except Exception as error:  # noqa: BLE001 - as on the lane
+                attachment.stop_failed(error)
+
+        return self._executor.start_lane(f"stop.{attachment.id}", detach)
+
+    def _hangs(self) -> bool:
+        busy, strand = self._busy, self._strand
+        late = busy is not None and self._clock.monotonic_ns() > busy[1]
+        return late or strand is None or not strand.alive()
 
     def _abandon(self, attachment: Attachment, until: int) -> None:
-        strand = self._strand
-        if strand is None or self._busy != (attachment, until):
-            return
-        strand.abandoned = True
-        self._gone.append(strand)
-        self._strand = None
-        self._busy = None
-        suspect = self.transport.abandon() if self.transport is not None else "no answer"
+        with self._guard:
+            strand = self._strand
+            if strand is None or self._busy != (attachment, until):
+                return
+            strand.abandoned = True
+            self._gone.append(strand)
+            self._strand = self._busy = None
+            waiting = list(self._due)
+        suspect = self._suspect()
+        if attachment not in [due.attachment for due in waiting]:
+            attachment.hung(
+                suspect
+            )  # it is being removed: what comes back late is void all the same
         now = self._clock.monotonic_ns()
-        for due in self._due:
+        for due in waiting:
             due.attachment.hung(suspect)
             self._reschedule(due, now, due.attachment.retry_s)
-        if self._may_start():
-            self._start_strand()
+        self._keep_strand()
+
+    def _suspect(self) -> str:
+        if self.transport is None:
+            return "no answer"
+        try:
+            return self.transport.abandon()
+        except Exception as error:  # noqa: BLE001 - the overseer watches the other buses too
+            return f"it cannot be opened again: {error}"
 
     def _may_start(self) -> bool:
         self._gone = [strand for strand in self._gone if strand.lane and strand.lane.alive()]

@@ -324,8 +324,8 @@ class EventStream:
             target = ((subscription.offer, subscription),)
             for event in sorted(newest, key=lambda event: event.n):
                 self._pending.append((event, target))
-            # Looked at once: a deliverer lays `_busy` down without the lock, and then looks for what
-            # was left here.
+            # Looked at once: a deliverer lays `_busy` down without the lock, and only then looks
+            # for what was left here.
             take_over = bool(self._pending) and not self._busy
             if take_over:
                 self._busy = True
