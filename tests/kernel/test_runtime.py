@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 from functools import partial
@@ -15,8 +17,10 @@ from leyden.kernel import (
     CancelledWaitError,
     ComponentError,
     Context,
+    Delivery,
     DeviceState,
     DuplicateError,
+    Event,
     Interface,
     LeydenError,
     Notifier,
@@ -453,3 +457,306 @@ def test_a_service_without_a_period_only_starts_and_stops(rig: Rig) -> None:
     assert Holder.calls == ["start"]
     rig.runtime.shutdown()
     assert Holder.calls == ["start", "stop"]
+
+
+def test_a_refused_component_leaves_its_name_free(rig: Rig) -> None:
+    class Channelless(Thermometer):
+        reading = None  # type: ignore[assignment]  # the point
+
+    with pytest.raises(ComponentError, match="neither `reading`"):
+        rig.runtime.add_device(Channelless(), "air")
+    rig.runtime.add_device(Thermometer(), "air")
+
+
+def test_a_process_that_cannot_start_while_running_is_not_added(rig: Rig) -> None:
+    def refuse(ctx: Context) -> None:
+        raise OSError("port taken")
+
+    bad = Listener("ears")
+    bad.start = refuse  # type: ignore[method-assign]
+    rig.runtime.boot()
+    with pytest.raises(OSError, match="port taken"):
+        rig.runtime.add_process(bad)
+    good = Listener("ears")
+    rig.runtime.add_process(good)
+    rig.run_for(1)
+    assert good.calls == ["start"]
+    assert bad.calls == []
+
+
+def test_what_is_added_during_boot_is_started_like_the_rest(rig: Rig) -> None:
+    air, ears, ticker = Thermometer(), Listener("ears", "air."), Ticker("late")
+
+    class Discovery(Process):
+        name = "discovery"
+
+        def start(self, ctx: Context) -> None:
+            ctx.runtime.add_device(air, "air")
+            ctx.runtime.add_process(ears)
+            ctx.runtime.add_service(ticker)
+
+    rig.runtime.add_process(Discovery())
+    rig.runtime.boot()
+    rig.run_for(2.5)
+    rig.runtime.shutdown()
+    assert len(rig.of("air.temperature")) == 4  # three values, and that it was stopped
+    assert [len(ticker.ticks), *ticker.calls] == [3, "start", "stop"]
+    assert ears.calls == ["start", "stop"]
+    assert len(ears.heard) >= 3
+
+
+def test_two_removals_of_one_component_at_once_are_one(rig: Rig) -> None:
+    rig.runtime.add_process(Listener("ears"))
+    ears = rig.runtime._reactors["ears"].process
+    refused: list[str] = []
+
+    def remove_again(ctx: Context) -> None:
+        try:
+            rig.runtime.remove("ears")
+        except ComponentError as error:
+            refused.append(str(error))
+
+    ears.stop = remove_again  # type: ignore[method-assign]
+    rig.runtime.boot()
+    rig.runtime.remove("ears")
+    assert refused == ['no component "ears"; there is ears']
+    rig.runtime.add_process(Listener("ears"))
+
+
+def test_a_process_is_not_stopped_while_it_still_handles_an_event(rig: Rig) -> None:
+    order: list[str] = []
+
+    class Slow(Process):
+        name = "slow"
+        prefixes = ("runtime.booted",)
+
+        def handle(self, ctx: Context, event: object) -> None:
+            order.append("handle")
+            ctx.clock.sleep(0.5)
+            order.append("handled")
+
+        def stop(self, ctx: Context) -> None:
+            order.append("stop")
+
+    rig.runtime.add_process(Slow())
+    rig.runtime.boot()
+    rig.run_for(0.1)
+    rig.runtime.shutdown()
+    assert order == ["handle", "handled", "stop"]
+
+
+def test_a_process_may_remove_itself_from_its_own_handler(rig: Rig) -> None:
+    class Once(Listener):
+        def handle(self, ctx: Context, event: Event) -> None:
+            ctx.runtime.remove("once")
+
+    once = Once("once", "runtime.booted")
+    rig.runtime.add_process(once)
+    rig.runtime.boot()
+    rig.run_for(3)
+    assert once.calls == ["start", "stop"]
+    assert rig.routes("process.once") == ["process.once.started", "process.once.stopped"]
+
+
+def test_a_process_that_only_fails_says_when_it_is_given_no_more(rig: Rig) -> None:
+    class Broken(Process):
+        name = "broken"
+        prefixes = ("air.",)
+
+        def handle(self, ctx: Context, event: object) -> None:
+            raise RuntimeError("broken")
+
+    rig.runtime.add_device(Thermometer(), "air")
+    rig.runtime.add_process(Broken())
+    rig.runtime.boot()
+    rig.run_for(40)
+    reports = rig.of("process.broken.error")
+    assert [report.value["quarantined"] for report in reports] == [False, True]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_shutdowns_at_once_are_one_and_run_returns_whoever_called(threads: int) -> None:
+    runtime, air, booted = Runtime("many"), Thermometer(), threading.Event()
+    ended: list[str] = []
+    runtime.add_device(air, "air")
+    events = runtime.events
+    events.subscribe(
+        lambda event: booted.set(), name="b", prefix="runtime.booted", delivery=Delivery.INLINE
+    )
+    events.subscribe(
+        lambda event: ended.append(event.route),
+        name="e",
+        prefix="runtime.shut",
+        delivery=Delivery.INLINE,
+    )
+    codes: list[int] = []
+    runner = threading.Thread(target=lambda: codes.append(runtime.run()))
+    runner.start()
+    assert booted.wait(10)
+    callers = [threading.Thread(target=runtime.shutdown) for _ in range(threads)]
+    for each in callers:
+        each.start()
+    for each in [*callers, runner]:
+        each.join(10)
+    assert codes == [0]
+    assert ended == ["runtime.shutting_down", "runtime.shutdown"]
+    assert air.calls.count("stop") == 1
+
+
+def test_a_service_that_shuts_the_runtime_down_from_its_tick_ends_the_run(rig: Rig) -> None:
+    ticker, air = Ticker(), Thermometer()
+    ticker.on_tick = lambda ctx: ctx.runtime.shutdown("battery low")
+    rig.runtime.add_service(ticker)
+    rig.runtime.add_device(air, "air")
+    assert rig.runtime.run() == 0
+    assert (ticker.calls[-1], air.calls[-1]) == ("stop", "stop")
+    assert rig.of("runtime.shutting_down")[0].value == {"reason": "battery low"}
+    assert not rig.of("service.ticker.stuck")
+
+
+def test_a_shutdown_asked_for_before_boot_is_not_forgotten(rig: Rig) -> None:
+    air = Thermometer()
+    rig.runtime.add_device(air, "air")
+    rig.runtime.request_shutdown("signal SIGTERM", 4)
+    assert rig.runtime.run() == 4
+    assert air.calls == []
+    assert rig.runtime.devices()[0].state is DeviceState.ABSENT
+
+
+def test_a_shutdown_asked_for_during_boot_does_not_wait_for_the_rest_of_it(rig: Rig) -> None:
+    never = rig.executor.signal()
+    for i in range(10):
+        device = Thermometer()
+        device.before["probe"] = never.wait
+        rig.runtime.add_device(device, f"d{i}")
+
+    def soon() -> None:
+        rig.executor.clock.sleep(1)
+        rig.runtime.request_shutdown("enough")
+
+    rig.executor.start_lane("soon", soon)
+    assert rig.runtime.run() == 0
+    assert rig.executor.clock.monotonic_ns() / 1e9 <= 3.0
+    assert not rig.of("runtime.booted")
+
+
+def test_an_interrupt_from_the_keyboard_stops_the_devices_too() -> None:
+    class Interrupted(Runtime):
+        def on_boot(self) -> None:
+            raise KeyboardInterrupt
+
+    air = Thermometer()
+    runtime = Interrupted("keys")
+    runtime.add_device(air, "air")
+    assert runtime.run() == 0
+    assert runtime.events.latest("runtime.shutdown") is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_main_thread_is_a_request_to_stop(number: signal.Signals) -> None:
+    runtime, air = Runtime("signals"), Thermometer()
+    runtime.add_device(air, "air")
+    before = signal.getsignal(number)
+    runtime.events.subscribe(
+        lambda event: os.kill(os.getpid(), number),
+        name="killer",
+        prefix="runtime.booted",
+        delivery=Delivery.INLINE,
+    )
+    assert runtime.run() == 0
+    assert air.calls[-1] == "stop"
+    ending = runtime.events.latest("runtime.shutting_down")
+    assert ending is not None
+    assert ending.value == {"reason": f"signal {number.name}"}
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_handler_of_the_programs_own_is_left_alone() -> None:
+    runtime, heard = Runtime("signals"), list[int]()
+
+    def mine(number: int, frame: object) -> None:
+        heard.append(number)
+        runtime.request_shutdown("mine", 5)
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        runtime.events.subscribe(
+            lambda event: os.kill(os.getpid(), signal.SIGTERM),
+            name="killer",
+            prefix="runtime.booted",
+            delivery=Delivery.INLINE,
+        )
+        assert runtime.run() == 5
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize("hook", ["identity", "on_boot"])
+def test_an_identity_or_hook_that_fails_is_a_failed_boot(hook: str) -> None:
+    def broken() -> None:
+        raise RuntimeError("no such board")
+
+    runtime = Runtime("broken", identity=broken if hook == "identity" else None)
+    runtime.on_boot = broken  # type: ignore[method-assign]
+    with pytest.raises(BootError, match=f"{hook} failed at boot: no such board"):
+        runtime.run()
+    runtime.on_boot = lambda: None  # type: ignore[method-assign]
+    runtime._identity = None
+    runtime.boot()
+    runtime.shutdown()
+
+
+def test_a_hook_that_fails_at_shutdown_is_told_after_everything_has_stopped() -> None:
+    class Mine(Runtime):
+        def on_shutdown(self, reason: str) -> None:
+            raise RuntimeError("cannot say goodbye")
+
+    runtime, air = Mine("mine"), Thermometer()
+    runtime.add_device(air, "air")
+    runtime.boot()
+    with pytest.raises(RuntimeError, match="goodbye"):
+        runtime.shutdown()
+    assert air.calls[-1] == "stop"
+    assert runtime.events.latest("runtime.shutdown") is not None
+    assert not runtime.booted
+
+
+def test_a_service_manager_that_does_not_read_holds_nothing_up(tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        notifier = Notifier({"NOTIFY_SOCKET": str(path)})
+        for _ in range(2000):  # more than net.unix.max_dgram_qlen, 10 to 512
+            notifier.watchdog()
+        assert manager.recv(100) == b"WATCHDOG=1"
+
+
+def test_a_status_cannot_carry_a_field_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        Notifier({"NOTIFY_SOCKET": str(path)}).stopping("bye\nMAINPID=1")
+        assert manager.recv(100) == b"STOPPING=1\nSTATUS=bye MAINPID=1"
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "soon"])
+def test_a_watchdog_interval_that_is_none_asks_for_no_watchdog(text: str) -> None:
+    assert Notifier({"WATCHDOG_USEC": text}).watchdog_s is None
+
+
+def test_a_lane_started_while_the_executor_closes_ends_too() -> None:
+    rig = Rig()
+    ended: list[str] = []
+
+    def unwind() -> None:
+        try:
+            rig.executor.clock.sleep(1e6)
+        finally:
+            rig.executor.start_lane("last", lambda: ended.append("never"))
+
+    rig.executor.start_lane("sleeper", unwind)
+    rig.run_for(1)
+    rig.executor.close()
+    assert ended == []
+    assert not [each for each in threading.enumerate() if each.name in ("sleeper", "last")]

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel.parts import Rig, Thermometer, Ticker
 
-from leyden.kernel import CRITICAL_EXIT, NEVER, Context, Restart
+from leyden.kernel import (
+    CRITICAL_EXIT,
+    NEVER,
+    ComponentError,
+    Context,
+    Delivery,
+    Event,
+    Restart,
+)
 
 
 def boot(rig: Rig, *services: Ticker) -> None:
@@ -164,3 +173,96 @@ def test_the_wait_grows_is_spread_and_is_bounded(failures: int, spread: float) -
     restart = Restart()
     assert restart.wait_s(failures, spread) <= 36.0 + 1e-9
     assert restart.wait_s(failures, 0) <= restart.wait_s(failures + 1, 0)
+
+
+def test_a_service_started_twice_at_once_has_one_lane(rig: Rig) -> None:
+    ticker = Ticker()
+    ticker.enabled = False
+    boot(rig, ticker)
+    rig.runtime.start_service("ticker")
+    rig.runtime.start_service("ticker")
+    rig.run_for(3.5)
+    assert ticker.calls == ["start"]
+    assert [tick / 1e9 for tick in ticker.ticks] == [0, 1, 2, 3]
+
+
+def test_a_service_stopped_while_it_starts_is_stopped_once_and_never_ticks(rig: Rig) -> None:
+    ticker = Ticker()
+    ticker.on_start = lambda ctx: ctx.clock.sleep(1)
+    boot(rig, ticker)
+    rig.run_for(0.5)
+    assert rig.runtime.stop_service("ticker")
+    assert (ticker.calls, ticker.ticks) == (["start", "stop"], [])
+
+
+def test_a_service_that_exits_python_has_failed_and_is_started_again(rig: Rig) -> None:
+    ticker = Ticker()
+    ticker.on_tick = lambda ctx: sys.exit("enough")
+    boot(rig, ticker)
+    rig.run_for(1)
+    assert rig.of("service.ticker.error")[0].value["error"] == "SystemExit: enough"
+    assert ticker.calls[:3] == ["start", "stop", "start"]
+
+
+def test_a_critical_service_that_fails_in_an_orderly_stop_changes_no_exit_code(rig: Rig) -> None:
+    ticker = Ticker()
+    ticker.critical = True
+    ticker.on_stop = fail
+    rig.runtime.add_service(ticker)
+    later = Ticker("later", 0.5)
+
+    def enough(ctx: Context) -> None:
+        if len(later.ticks) > 2:
+            rig.runtime.request_shutdown("enough")
+
+    later.on_tick = enough
+    rig.runtime.add_service(later)
+    assert rig.runtime.run() == 0
+    assert rig.of("service.ticker.error")
+    assert not rig.routes("alarm.")
+
+
+def test_services_that_hang_share_one_deadline_at_shutdown(rig: Rig) -> None:
+    never = rig.executor.signal()
+    stuck = [Ticker(f"stuck{i}") for i in range(5)]
+    for each in stuck:
+        each.on_tick = lambda ctx: never.wait()
+    boot(rig, *stuck)
+    rig.run_for(1)
+    before = rig.executor.clock.monotonic_ns()
+    rig.runtime.shutdown()
+    assert (rig.executor.clock.monotonic_ns() - before) / 1e9 <= 2.0
+    assert len(rig.routes("service.stuck")) == 10  # started and stuck, each
+
+
+def test_a_service_may_add_another_and_remove_itself_and_nothing_is_stuck(rig: Rig) -> None:
+    first, second = Ticker("first"), Ticker("second")
+    first.on_start = lambda ctx: ctx.runtime.add_service(second)
+    first.on_tick = lambda ctx: ctx.runtime.remove("first")
+    boot(rig, first)
+    rig.run_for(2.5)
+    assert first.calls == ["start", "stop"]
+    assert len(second.ticks) == 3
+    assert [status.name for status in rig.runtime.services()] == ["second"]
+    assert not [route for route in rig.routes("service.") if route.endswith("stuck")]
+
+
+def test_no_service_is_started_once_the_shutdown_has_begun_or_before_boot(rig: Rig) -> None:
+    ticker = Ticker()
+    rig.runtime.add_service(ticker)
+    with pytest.raises(ComponentError, match="the runtime is not up"):
+        rig.runtime.start_service("ticker")
+
+    def revive(event: Event) -> None:
+        rig.runtime.start_service("ticker")
+
+    rig.runtime.events.subscribe(
+        revive, name="revive", prefix="service.ticker.stopped", delivery=Delivery.INLINE
+    )
+    rig.runtime.boot()
+    rig.run_for(1)
+    rig.runtime.shutdown()
+    ticks = len(ticker.ticks)
+    rig.run_for(5)
+    assert len(ticker.ticks) == ticks
+    assert "the runtime is not up" in rig.of("event.subscriber_error")[0].detail

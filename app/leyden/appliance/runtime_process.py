@@ -7,9 +7,7 @@ socket in `DATA/run`. It ends with the runtime's exit code; SIGTERM and SIGINT a
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +17,13 @@ from leyden.appliance.folders import Folders
 from leyden.appliance.plan import Plan, decode
 from leyden.eventlog.console import Console
 from leyden.eventlog.recorder import Recorder
-from leyden.kernel import BootError, LeydenError, SystemExecutor, die_with_parent
+from leyden.kernel import (
+    BootError,
+    LeydenError,
+    SystemExecutor,
+    asked_by_signals,
+    die_with_parent,
+)
 from leyden.link.server import LinkServer
 
 EXIT_BROKEN: Final = 1
@@ -48,36 +52,18 @@ def run(plan: Plan, folders: Folders) -> int:
     appliance = assemble(plan, executor, store=recorder)
     backend = RuntimeBackend(appliance)
     server = LinkServer(folders.socket, backend, executor=executor, report=_say)
-    _on_signals(appliance.runtime.request_shutdown)
-    console = _console(appliance)
-    backend.start()
-    try:
-        server.start()
-        return appliance.runtime.run()
-    finally:
-        backend.stop()
-        server.stop()
-        if console is not None:
-            console.detach()
-        appliance.close()
-
-
-def _on_signals(ask: Callable[[str], None]) -> None:
-    # The handler only writes a byte; the lane that reads it does the asking. A handler runs between
-    # any two bytecodes of the main thread and may take no lock that this thread holds.
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-
-    def noted(number: int, _: object) -> None:
-        os.write(writer, bytes([number]))
-
-    def listen() -> None:
-        while number := os.read(reader, 1):
-            ask(f"signal {signal.Signals(number[0]).name}")
-
-    SystemExecutor().start_lane("signals", listen)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, noted)
+    with asked_by_signals(appliance.runtime.request_shutdown):
+        console = _console(appliance)
+        backend.start()
+        try:
+            server.start()
+            return appliance.runtime.run()
+        finally:
+            backend.stop()
+            server.stop()
+            if console is not None:
+                console.detach()
+            appliance.close()
 
 
 def _console(appliance: Appliance) -> Console | None:

@@ -69,6 +69,7 @@ from leyden.kernel.route import (
 )
 from leyden.kernel.runtime import Runtime
 from leyden.kernel.service import NEVER, Restart, Service, ServiceState
+from leyden.kernel.signals import asked_by_signals
 from leyden.kernel.state import Entry, State, StateError
 from leyden.kernel.store import Gap, MemoryStore, Page, Store
 from leyden.kernel.stream import EventStream, Publisher
@@ -163,6 +164,7 @@ __all__ = [
     "Variant",
     "WallState",
     "WrongDeviceError",
+    "asked_by_signals",
     "channels_of",
     "die_with_parent",
     "freeze",

@@ -7,7 +7,6 @@ machine has synchronised; `WallState` says how far it can be trusted.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import datetime
 import threading
 import time

@@ -212,6 +212,7 @@ class SimulatedExecutor:
     def start_lane(self, name: str, body: Callable[[], object]) -> Lane:
         """Make a lane that is due now; it begins when the baton reaches it."""
         lane = _SimulatedLane(self, name, body)
+        lane.cancelled = self._closing
         self._lanes.append(lane)
         self._push(self._time.monotonic_ns(), _Wait(lane))
         return lane
@@ -252,14 +253,12 @@ class SimulatedExecutor:
             _, _, _, wait = heapq.heappop(self._due)
             wait.spent = True
         self._watching = True
-        for lane in list(self._lanes):
-            if lane.thread.is_alive() and not lane.ended.is_set():
-                self._give(lane)
-                self._driver.acquire()
-                self.current = None
-        for lane in self._lanes:
+        while self._lanes:  # also those that a lane starts while it unwinds
+            lane = self._lanes[0]
+            self._give(lane)
+            self._driver.acquire()
+            self.current = None
             lane.thread.join(1.0)
-        self._lanes.clear()
 
     # What lanes and signals call.
 

@@ -19,7 +19,7 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """Start-up is complete."""
-        self._send(f"READY=1\nSTATUS={status}")
+        self._send(f"READY=1\nSTATUS={_one_line(status)}")
 
     def watchdog(self) -> None:
         """Still alive."""
@@ -27,18 +27,24 @@ class Notifier:
 
     def stopping(self, status: str) -> None:
         """Shutdown has begun."""
-        self._send(f"STOPPING=1\nSTATUS={status}")
+        self._send(f"STOPPING=1\nSTATUS={_one_line(status)}")
 
     def _send(self, text: str) -> None:
         if not self._address:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            # The manager may be restarting: a lost notice must not stop the appliance, and the
-            # manager's own timeout deals with it.
-            try:
+        # The manager may be restarting, or not reading, so that its queue is full: a lost notice
+        # must neither stop nor hold the appliance, and the manager's own timeout deals with it.
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        try:
+            with socket.socket(socket.AF_UNIX, kind) as sock:
                 sock.sendto(text.encode(), self._address)
-            except OSError:
-                return
+        except OSError:
+            return
+
+
+def _one_line(status: str) -> str:
+    # A line of its own would be read as a field of the notice.
+    return " ".join(status.split())
 
 
 def _watchdog_s(env: Mapping[str, str]) -> float | None:
@@ -46,6 +52,7 @@ def _watchdog_s(env: Mapping[str, str]) -> float | None:
     if env.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     try:
-        return int(env["WATCHDOG_USEC"]) / 1e6
+        microseconds = int(env["WATCHDOG_USEC"])
     except (KeyError, ValueError):
         return None
+    return microseconds / 1e6 if microseconds > 0 else None

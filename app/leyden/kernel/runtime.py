@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from threading import get_ident
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -35,6 +36,7 @@ from leyden.kernel.notify import Notifier
 from leyden.kernel.process import Process
 from leyden.kernel.sampler import Overseer, Sampler
 from leyden.kernel.service import Service
+from leyden.kernel.signals import asked_by_signals
 from leyden.kernel.state import State
 from leyden.kernel.store import Store
 from leyden.kernel.stream import EventStream
@@ -44,11 +46,17 @@ from leyden.kernel.supervisor import ServiceStatus, Supervisor
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _RUNTIME_WORDS: Final = ("identity", "booting", "booted", "shutting_down", "shutdown")
 _ATTACH_WAIT_S: Final = 2.0  # how long boot waits for one device's first answer
+_LOOK_S: Final = 0.25  # how often boot looks whether it is to end while it waits for a device
 _STOP_WAIT_S: Final = 1.0  # how long one device or process may take to stop
+_LEAVING: Final = "component that is being removed"
 _KEYS_KEPT: Final = 1024  # of intents, for those who ask again
 _BEAT_LIMIT_S: Final = 2.0  # an overseer silent for longer is no proof of life
 
 GoalHandler: TypeAlias = Callable[[Intent], Value]
+
+
+class _StopAskedError(LeydenError):
+    """A shutdown was asked for before boot was over."""
 
 
 class _Goal(msgspec.Struct, frozen=True):
@@ -112,9 +120,12 @@ class Runtime:
         self._asked: dict[str, _Asked] = {}
         self._names: dict[str, str] = {}  # component name → kind
         self._admin = threading.Lock()  # adding and removing; never held over a wait of a lane
+        self._up = False  # from the start of boot to the start of shutdown
+        self._stopping = False
+        self._runner = 0  # ident of the thread that is in `run`
         self._stop_asked = self.executor.signal()
         self._stop_reason = ""
-        self._exit_code = 0
+        self._exit_code = self._last_exit_code = 0
         for word in _RUNTIME_WORDS:
             self.events.declare_system(f"runtime.{word}")
         self.register_goal("device.write", self._write_goal, Role.OPERATOR)
@@ -144,16 +155,11 @@ class Runtime:
             ComponentError: the name is not a name, or the device is incomplete.
         """
         self._claim(id, "device")
-        placement = place or Placement(id, every_s)
-        for_bus = transport.name if transport is not None else ""
-        device.clock, device.period_s = self.clock, placement.period_s
-        attachment = Attachment(device, placement, self.events, self._device_online, for_bus)
-        self._attachments[id] = attachment
-        self._lane_of[id] = self._sampler(for_bus or f"device.{id}", transport)
-        if self.booted:
-            self._lane_of[id].add(attachment)
-            self._overseer.watch(tuple(self._samplers.values()))
-        return attachment
+        try:
+            return self._place_device(device, id, transport, place or Placement(id, every_s))
+        except BaseException:
+            self._disown(id)
+            raise
 
     def add_process(self, process: Process) -> None:
         """Add an event-driven component; while running it is started at once.
@@ -161,6 +167,7 @@ class Runtime:
         Raises:
             DuplicateError: the name is taken.
             ComponentError: it has no name, or lacks a method.
+            Exception: while running, whatever its `start` raised; it is not added then.
         """
         kind = "interface" if isinstance(process, Interface) else "process"
         self._check_shape(process, ("start", "handle", "stop"), kind)
@@ -168,9 +175,11 @@ class Runtime:
         for word in ("started", "stopped", "error", "stuck"):
             self.events.declare_system(f"process.{process.name}.{word}")
         reactor = _Reactor(process, kind, self.context(f"{kind}.{process.name}"))
-        self._reactors[process.name] = reactor
-        if self.booted:
-            self._start_reactor(reactor)
+        with self._admin:
+            self._reactors[process.name] = reactor
+            at_once = self._up
+        if at_once:
+            self._start_latecomer(reactor)
 
     def add_interface(self, interface: Interface) -> None:
         """Add a component that faces people or networks; started after the processes."""
@@ -186,8 +195,7 @@ class Runtime:
         self._check_shape(service, ("start", "tick", "stop"), "service")
         self._claim(service.name, "service")
         self._supervisor.add(service)
-        if self.booted and service.enabled:
-            self._supervisor.start(service.name)
+        self._supervisor.start_if_enabled(service)
 
     def remove(self, name: str) -> None:
         """Stop a component as at shutdown, and forget it.
@@ -195,17 +203,20 @@ class Runtime:
         Raises:
             ComponentError: there is no such component.
         """
-        kind = self._names.get(name)
-        if kind is None:
-            raise ComponentError(f'no component "{name}"; there is {", ".join(self._names)}')
-        if kind == "device":
-            self._lane_of.pop(name).remove(self._attachments.pop(name), _STOP_WAIT_S)
-        elif kind == "service":
-            self._supervisor.remove(name)
-        else:
-            self._stop_reactor(self._reactors.pop(name))
         with self._admin:
-            del self._names[name]
+            kind = self._names.get(name, _LEAVING)
+            if kind == _LEAVING:
+                raise ComponentError(f'no component "{name}"; there is {", ".join(self._names)}')
+            self._names[name] = _LEAVING
+        try:
+            if kind == "device":
+                self._take_out_device(name)
+            elif kind == "service":
+                self._supervisor.remove(name)
+            else:
+                self._stop_reactor(self._reactors.pop(name))
+        finally:
+            self._disown(name)
 
     def device(self, id: str) -> Device[Any]:
         """Return a device by name.
@@ -233,7 +244,7 @@ class Runtime:
 
     def transports(self) -> tuple[Transport, ...]:
         """Return the buses in use."""
-        found = (sampler.transport for sampler in self._samplers.values())
+        found = (sampler.transport for sampler in list(self._samplers.values()))
         return tuple(transport for transport in found if transport is not None)
 
     # Up and down
@@ -242,48 +253,68 @@ class Runtime:
         """Start everything: devices, processes, interfaces, services.
 
         Raises:
-            BootError: a component kept the appliance from starting; what had started is stopped.
+            BootError: a component kept the appliance from starting, or a shutdown was asked for
+                meanwhile; what had started is stopped.
         """
-        if self.booted:
-            raise LeydenError("the runtime is running already")
-        self._stop_asked.clear()
-        self._exit_code, self._stop_reason = 0, ""
-        if self._identity is not None:
-            self._publish("identity", self._identity())
-        self._publish("booting", {"name": self.name, "boot": self.events.boot})
-        self.on_boot()
-        for step, start in self._boot_steps():
+        with self._admin:
+            if self._up or self._stopping:
+                raise LeydenError("the runtime is running already")
+            steps = self._boot_steps()
+            self._up = True
+        for step, start in steps:
             try:
+                self._refuse_if_asked_to_stop()
                 start()
-            except Exception as error:
+            except BaseException as error:
                 self._stop_everything(f"boot failed at {step}: {error}")
-                raise BootError(step, error) from error
+                if isinstance(error, Exception):
+                    raise BootError(step, error) from error
+                raise
         self.booted = True
         self._publish("booted", {"devices": self._device_states()})
 
     def run(self) -> int:
-        """Boot, wait until a shutdown is asked for, shut down; return the exit code."""
-        self.boot()
-        self._notifier.ready(f"{self.name} runs")
-        beat_s = self._notifier.watchdog_s
-        while not self._stop_asked.wait(beat_s / 3 if beat_s else None):
-            if self._alive():
-                self._notifier.watchdog()
-        self.shutdown(self._stop_reason)
-        return self._exit_code
+        """Boot, wait until a shutdown is asked for, shut down; return the exit code.
+
+        In the main thread SIGTERM and SIGINT ask for one, unless the program has handlers of its
+        own for them.
+
+        Raises:
+            BootError: a component kept the appliance from starting.
+        """
+        self._runner = get_ident()
+        try:
+            if isinstance(self.executor, SystemExecutor):
+                with asked_by_signals(self.request_shutdown):
+                    self._boot_and_wait()
+            else:
+                self._boot_and_wait()
+        except KeyboardInterrupt:
+            self.request_shutdown("interrupted from the keyboard")
+        finally:
+            self.shutdown(self._stop_reason)
+            self._runner = 0
+        return self._last_exit_code
 
     def request_shutdown(self, reason: str, exit_code: int = 0) -> None:
         """Ask for a shutdown and return at once; from any thread, tick, handler or signal's lane.
 
-        The first reason is kept; a non-zero exit code is never lowered again.
+        One that is asked for before or during boot ends that boot. The first reason is kept; a
+        non-zero exit code is never lowered again.
         """
         self._stop_reason = self._stop_reason or reason
         self._exit_code = self._exit_code or exit_code
         self._stop_asked.set()
 
     def shutdown(self, reason: str = "") -> None:
-        """Stop everything in reverse order of boot; does nothing when nothing runs."""
-        if not self.booted:
+        """Stop everything in reverse order of boot; does nothing when nothing runs.
+
+        While another thread is in `run` or `boot` it is that thread's to do: it is asked to.
+        """
+        if not self._up or self._stopping:
+            return
+        if not self.booted or self._runner not in (0, get_ident()):
+            self.request_shutdown(reason)
             return
         self._notifier.stopping(reason or "stopping")
         self._stop_everything(reason)
@@ -377,8 +408,33 @@ class Runtime:
 
     # Boot, step by step
 
+    def _boot_and_wait(self) -> None:
+        try:
+            self.boot()
+        except BootError as error:
+            if isinstance(error.__cause__, _StopAskedError):
+                return
+            raise
+        self._notifier.ready(f"{self.name} runs")
+        beat_s = self._notifier.watchdog_s
+        while not self._stop_asked.wait(beat_s / 3 if beat_s else None):
+            if self._alive():
+                self._notifier.watchdog()
+
+    def _refuse_if_asked_to_stop(self) -> None:
+        if self._stop_asked.is_set():
+            raise _StopAskedError(f"a shutdown was asked for: {self._stop_reason}")
+
+    def _announce(self) -> None:
+        self._publish("booting", {"name": self.name, "boot": self.events.boot})
+        self.on_boot()
+
     def _boot_steps(self) -> list[tuple[str, Callable[[], None]]]:
         steps: list[tuple[str, Callable[[], None]]] = []
+        if self._identity is not None:
+            identity = self._identity
+            steps.append(("identity", lambda: self._publish("identity", identity())))
+        steps.append(("on_boot", self._announce))
         for id in self._devices_in_order():
             steps.append((f"device {id}", partial(self._start_device, id)))
         for kind in ("process", "interface"):
@@ -407,14 +463,54 @@ class Runtime:
             place(id, ())
         return ordered
 
+    def _place_device(
+        self, device: Device[Any], id: str, transport: Transport | None, place: Placement
+    ) -> Attachment:
+        for_bus = transport.name if transport is not None else ""
+        device.clock, device.period_s = self.clock, place.period_s
+        attachment = Attachment(device, place, self.events, self._device_online, for_bus)
+        with self._admin:
+            sampler = self._sampler(for_bus or f"device.{id}", transport)
+            self._attachments[id], self._lane_of[id] = attachment, sampler
+            if self._up:
+                sampler.add(attachment)
+                self._overseer.watch(tuple(self._samplers.values()))
+        return attachment
+
+    def _take_out_device(self, id: str) -> None:
+        attachment, sampler = self._attachments.pop(id), self._lane_of.pop(id)
+        sampler.remove(attachment, _STOP_WAIT_S)
+        with self._admin:
+            # A lane that was this device's alone goes with it; a bus stays for who comes next.
+            if sampler.transport is None and self._samplers.get(sampler.name) is sampler:
+                del self._samplers[sampler.name]
+                self._overseer.watch(tuple(self._samplers.values()))
+        if sampler.transport is None:
+            sampler.stop(_STOP_WAIT_S)
+
     def _start_device(self, id: str) -> None:
-        attachment, sampler = self._attachments[id], self._lane_of[id]
+        attachment, sampler = self._attachments.get(id), self._lane_of.get(id)
+        if attachment is None or sampler is None:
+            return  # removed since boot began
         self._overseer.watch(tuple(self._samplers.values()))
-        # A hung bus is the overseer's to deal with; the boot goes on without an answer.
-        sampler.add(attachment).wait(_ATTACH_WAIT_S)
+        self._await_first_answer(sampler.add(attachment))
         if attachment.place.if_absent is IfAbsent.FAIL and not attachment.online:
             fault = attachment.fault
             raise DeviceError(fault.detail if fault else f"{id} did not answer")
+
+    def _await_first_answer(self, tried: Signal) -> None:
+        # A hung bus is the overseer's to deal with; the boot goes on without an answer.
+        until = self.clock.monotonic_ns() + round(_ATTACH_WAIT_S * NS)
+        while not tried.wait(_LOOK_S) and self.clock.monotonic_ns() < until:
+            self._refuse_if_asked_to_stop()
+
+    def _start_latecomer(self, reactor: _Reactor) -> None:
+        try:
+            self._start_reactor(reactor)
+        except BaseException:
+            del self._reactors[reactor.process.name]
+            self._disown(reactor.process.name)
+            raise
 
     def _start_reactor(self, reactor: _Reactor) -> None:
         process = reactor.process
@@ -437,8 +533,10 @@ class Runtime:
         try:
             reactor.process.handle(reactor.ctx, event)
         except Exception as error:
-            if reactor.subscription is None or reactor.subscription.failure_would_be_news:
-                value = {"process": name, "route": event.route, "n": event.n}
+            subscription = reactor.subscription
+            if subscription is None or subscription.failure_would_be_news:
+                last = subscription is not None and subscription.next_failure_is_the_last
+                value = {"process": name, "route": event.route, "n": event.n, "quarantined": last}
                 self._process_error(reactor, value, error)
             raise ReportedError(str(error)) from error
 
@@ -455,6 +553,10 @@ class Runtime:
     # Shutdown, step by step
 
     def _stop_everything(self, reason: str) -> None:
+        with self._admin:
+            if self._stopping:
+                return
+            self._up, self._stopping = False, True
         self._publish("shutting_down", {"reason": reason})
         self._supervisor.stop_all()
         reactors = list(self._reactors.values())
@@ -462,38 +564,48 @@ class Runtime:
             for reactor in reversed([each for each in reactors if each.kind == kind]):
                 self._stop_reactor(reactor)
         self._overseer.stop()
-        for sampler in reversed(list(self._samplers.values())):
-            sampler.stop(_STOP_WAIT_S)
-        self.on_shutdown(reason)
-        self.booted = False
-        self._publish("shutdown", {"reason": reason, "exit_code": self._exit_code})
-        self._rewind()
+        self._stop_devices()
+        try:
+            self.on_shutdown(reason)
+        finally:
+            self._publish("shutdown", {"reason": reason, "exit_code": self._exit_code})
+            self._rewind()
+
+    def _stop_devices(self) -> None:
+        samplers = reversed(list(self._samplers.values()))
+        beside = [lane for sampler in samplers for lane in sampler.stop(_STOP_WAIT_S)]
+        until = self.clock.monotonic_ns() + round(_STOP_WAIT_S * NS)
+        for lane in beside:  # all at once: buses that hang share one deadline
+            lane.join(max(0.0, (until - self.clock.monotonic_ns()) / NS))
 
     def _stop_reactor(self, reactor: _Reactor) -> None:
-        if reactor.subscription is None:
+        subscription, reactor.subscription = reactor.subscription, None
+        if subscription is None:
             return
-        reactor.subscription.cancel()
-        reactor.subscription = None
+        subscription.cancel()
+        at_rest = subscription.join(_STOP_WAIT_S)  # no `stop` while `handle` is still at work
         name = reactor.process.name
-
-        def stop() -> None:
-            try:
-                reactor.process.stop(reactor.ctx)
-            except Exception as error:  # noqa: BLE001 - one that fails must not keep others running
-                self._process_error(reactor, {"process": name}, error)
-
-        lane = self.executor.start_lane(f"stop.{name}", stop)
-        word = "stopped" if lane.join(_STOP_WAIT_S) else "stuck"
+        lane = self.executor.start_lane(f"stop.{name}", partial(self._ask_to_stop, reactor))
+        word = "stopped" if lane.join(_STOP_WAIT_S) and at_rest else "stuck"
         self.events.publish(f"process.{name}.{word}", {"kind": reactor.kind}, source="runtime")
 
+    def _ask_to_stop(self, reactor: _Reactor) -> None:
+        try:
+            reactor.process.stop(reactor.ctx)
+        except Exception as error:  # noqa: BLE001 - one that fails must not keep others running
+            self._process_error(reactor, {"process": reactor.process.name}, error)
+
     def _rewind(self) -> None:
-        # Fresh lanes for a second boot of the same runtime.
+        # Fresh lanes, and nothing asked for, for a second boot of the same runtime.
+        self._last_exit_code, self._exit_code, self._stop_reason = self._exit_code, 0, ""
+        self._stop_asked.clear()
         self._overseer = Overseer(self.executor)
         self._samplers = {
             name: Sampler(name, self.executor, sampler.transport)
             for name, sampler in self._samplers.items()
         }
         self._lane_of = {id: self._samplers[old.name] for id, old in self._lane_of.items()}
+        self.booted = self._stopping = False
 
     # Small things
 
@@ -515,9 +627,15 @@ class Runtime:
             raise ComponentError(f'no device "{id}"; there is {known}') from None
 
     def _sampler(self, name: str, transport: Transport | None) -> Sampler:
-        if name not in self._samplers:
-            self._samplers[name] = Sampler(name, self.executor, transport)
-        return self._samplers[name]
+        sampler = self._samplers.get(name)
+        if sampler is not None and sampler.transport is not transport:
+            if sampler in self._lane_of.values():
+                raise DuplicateError(f'two buses are called "{name}"; each needs a name of its own')
+            sampler.stop(0.0)  # the bus was opened anew, and nobody uses the old one any more
+            sampler = None
+        if sampler is None:
+            sampler = self._samplers[name] = Sampler(name, self.executor, transport)
+        return sampler
 
     def _claim(self, name: str, kind: str) -> None:
         if not _NAME.fullmatch(name):
@@ -528,6 +646,10 @@ class Runtime:
             if name in self._names:
                 raise DuplicateError(f'"{name}" is taken by a {self._names[name]}')
             self._names[name] = kind
+
+    def _disown(self, name: str) -> None:
+        with self._admin:
+            del self._names[name]
 
     def _check_shape(self, component: object, methods: tuple[str, ...], kind: str) -> None:
         missing = [each for each in methods if not callable(getattr(component, each, None))]

@@ -8,11 +8,13 @@ is failed for good. A `critical` service that fails takes the appliance to its s
 from __future__ import annotations
 
 import random
+import threading
 import traceback
 import zlib
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 from leyden.kernel.clock import NS
@@ -91,27 +93,42 @@ class ServiceRun:
         self._supervisor = supervisor
         self._halt = ctx.executor.signal()
         self._lane: Lane | None = None
+        self._ident = 0  # of its lane's thread
+        self._asked_ns: int | None = None  # when it was asked to stop
+        self._guard = threading.Lock()  # for starting; never held over a wait
         self._failures: deque[int] = deque()
         # Seeded by name: the same run of a simulation waits the same times.
         self._random = random.Random(zlib.crc32(service.name.encode()))  # noqa: S311 - not a secret
 
     def start(self, executor: Executor) -> None:
-        """Give the service its lane."""
-        self._halt.clear()
-        self._lane = executor.start_lane(f"service.{self.service.name}", self._run)
+        """Give the service its lane, unless it has one."""
+        with self._guard:
+            if self.state not in (ServiceState.STOPPED, ServiceState.FAILED):
+                return
+            self._enter(ServiceState.STARTING)
+            self._asked_ns = None
+            self._halt.clear()
+            self._lane = executor.start_lane(f"service.{self.service.name}", self._run)
 
     def ask_to_stop(self) -> None:
         """Ask the service to end; its lane does so after the tick it is in."""
+        if self._asked_ns is None:
+            self._asked_ns = self.ctx.clock.monotonic_ns()
         self._halt.set()
 
     def stop(self) -> bool:
-        """Ask the service to end and wait at most its deadline; return whether it has."""
-        self._halt.set()
-        if self._lane is None:
+        """Ask the service to end; return whether it has within its deadline from the first asking.
+
+        From within the service itself it is only asked: it ends after its tick.
+        """
+        self.ask_to_stop()
+        if self._lane is None or self._ident == get_ident():
             return True
-        return self._lane.join(self.service.stop_deadline_s)
+        gone_s = (self.ctx.clock.monotonic_ns() - (self._asked_ns or 0)) / NS
+        return self._lane.join(max(0.0, self.service.stop_deadline_s - gone_s))
 
     def _run(self) -> None:
+        self._ident = get_ident()
         while not self._halt.is_set():
             error = self._attempt()
             if error is None:
@@ -121,20 +138,21 @@ class ServiceRun:
         self._enter(ServiceState.STOPPED)
         self._supervisor.published(self, "stopped", {})
 
-    def _attempt(self) -> Exception | None:
-        # One life of the service: start, ticks, stop. The stop is owed however it ends.
-        error: Exception | None = None
+    def _attempt(self) -> Exception | SystemExit | None:
+        # One life of the service: start, ticks, stop. The stop is owed however it ends. A thread
+        # that calls sys.exit() ends without a word, so that is a failure like any other.
+        error: Exception | SystemExit | None = None
         self._enter(ServiceState.STARTING)
         try:
             self.service.start(self.ctx)
             self._enter(ServiceState.RUNNING)
             self._supervisor.published(self, "started", {"restarts": self.restarts})
             self._tick_until_halted()
-        except Exception as caught:  # noqa: BLE001 - the isolation boundary of a component
+        except (Exception, SystemExit) as caught:  # noqa: BLE001 - a component's isolation boundary
             error = caught
         try:
             self.service.stop(self.ctx)
-        except Exception as caught:  # noqa: BLE001 - the same; the first error is the cause
+        except (Exception, SystemExit) as caught:  # noqa: BLE001 - the same; the first is the cause
             error = error or caught
         return error
 
@@ -160,11 +178,13 @@ class ServiceRun:
                 self.timing.overran(missed)
                 due += missed * period
 
-    def _may_restart(self, error: Exception) -> bool:
+    def _may_restart(self, error: Exception | SystemExit) -> bool:
         now = self.ctx.clock.monotonic_ns()
         self.last_error = f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error)[-3:])
         self._supervisor.published(self, "error", {"error": self.last_error, "traceback": trace})
+        if self._halt.is_set():
+            return True  # it was to end anyway: nobody is waiting for it to come back
         restart = self.service.restart
         self._failures.append(now)
         while self._failures and now - self._failures[0] > restart.window_s * NS:

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
+from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 from leyden.kernel.event import Event
@@ -62,6 +63,7 @@ class Subscription:
         self._guard = threading.Lock()
         self._wake = stream.executor.signal()
         self._lane: Lane | None = None
+        self._ident = 0  # of its lane's thread
         self._served = self._dropped = self._coalesced = 0
         self._errors = self._streak = 0
         self.last_error = ""
@@ -92,6 +94,13 @@ class Subscription:
             self._newest.clear()
         self._wake.set()
 
+    def join(self, timeout_s: float) -> bool:
+        """After `cancel`: wait until the handler has returned; return whether it has.
+
+        From within the handler itself there is nothing to wait for.
+        """
+        return self._lane is None or self._ident == get_ident() or self._lane.join(timeout_s)
+
     def counters(self) -> dict[str, int | bool]:
         """Figures: served, dropped, coalesced, errors, waiting, quarantined.
 
@@ -109,7 +118,12 @@ class Subscription:
     @property
     def failure_would_be_news(self) -> bool:
         """Whether the next failure in a row is the first, or the last straw."""
-        return self._streak in (0, QUARANTINE_AFTER - 1)
+        return self._streak == 0 or self.next_failure_is_the_last
+
+    @property
+    def next_failure_is_the_last(self) -> bool:
+        """Whether one more failure in a row puts the subscriber in quarantine."""
+        return self._streak == QUARANTINE_AFTER - 1
 
     def failed(self, error: Exception) -> bool:
         """Count a failure; return whether it is news: the first of a streak, or the last straw."""
@@ -158,6 +172,7 @@ class Subscription:
         self._wake.set()
 
     def _serve(self) -> None:
+        self._ident = get_ident()
         while self.active:
             self._wake.wait()
             self._wake.clear()

@@ -39,6 +39,7 @@ class Supervisor:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._runs: dict[str, ServiceRun] = {}
+        self._open = False  # between `start_all` and `stop_all`
 
     def add(self, service: Service) -> ServiceRun:
         """Take a service in and declare its lifecycle routes."""
@@ -51,34 +52,42 @@ class Supervisor:
     def remove(self, name: str) -> None:
         """Stop a service and forget it."""
         self.stop(name)
-        del self._runs[name]
+        self._runs.pop(name, None)
 
     def start(self, name: str) -> None:
-        """Start a service that is not running."""
+        """Start a service that is not running.
+
+        Raises:
+            ComponentError: there is no such service, or the runtime is not up.
+        """
         run = self._known(name)
-        if run.state in (ServiceState.STOPPED, ServiceState.FAILED):
-            run.start(self._runtime.executor)
+        if not self._open:
+            raise ComponentError(f"service {name} cannot be started: the runtime is not up")
+        run.start(self._runtime.executor)
+
+    def start_if_enabled(self, service: Service) -> None:
+        """Start a service that has just been added, if the others have been started."""
+        if self._open and service.enabled:
+            self.start(service.name)
 
     def start_all(self) -> None:
         """Start every enabled service in order of registration."""
-        for name, run in self._runs.items():
-            if run.service.enabled:
-                self.start(name)
+        self._open = True
+        for run in list(self._runs.values()):
+            self.start_if_enabled(run.service)
 
     def stop(self, name: str) -> bool:
         """Stop a service within its deadline; one that does not end is left behind and reported."""
-        run = self._known(name)
-        ended = run.stop()
-        if not ended:
-            self.published(run, "stuck", {"deadline_s": run.service.stop_deadline_s})
-        return ended
+        return self._stop(self._known(name))
 
     def stop_all(self) -> None:
         """Stop every service, last started first. All are asked before any is waited for."""
-        for run in reversed(self._runs.values()):
+        self._open = False
+        runs = list(reversed(self._runs.values()))
+        for run in runs:
             run.ask_to_stop()
-        for name in reversed(list(self._runs)):
-            self.stop(name)
+        for run in runs:
+            self._stop(run)
 
     def statuses(self) -> tuple[ServiceStatus, ...]:
         """Return where every service stands; takes no lock."""
@@ -124,6 +133,12 @@ class Supervisor:
         )
         if critical:
             self._runtime.request_shutdown(detail, exit_code=CRITICAL_EXIT)
+
+    def _stop(self, run: ServiceRun) -> bool:
+        ended = run.stop()
+        if not ended:
+            self.published(run, "stuck", {"deadline_s": run.service.stop_deadline_s})
+        return ended
 
     def _known(self, name: str) -> ServiceRun:
         try:
