@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from panel.browser.house import PHONE, House, Visitor, wait_until
+from panel.browser.scripted import Plant
 from playwright.sync_api import Page, Response
 
 from leyden.panel import vendor
@@ -138,9 +139,10 @@ def test_going_to_and_fro_leaves_nothing_behind(
 
 @pytest.mark.browser
 def test_a_value_is_on_the_screen_soon_after_it_was_published(
-    house: House, visit: Callable[..., Visitor]
+    build: Callable[..., House], visit: Callable[..., Visitor]
 ) -> None:
     """From the runtime's publish to the changed text, over link, panel, websocket and browser."""
+    house = build(Plant(period_s=0.3, hurried=True).start())
     page = visit(house).open("/")
     page.evaluate(
         """() => {

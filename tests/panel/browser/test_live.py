@@ -351,6 +351,16 @@ def test_a_device_added_while_running_gets_its_tiles(
     expect(page.locator("a.tile")).to_have_count(13)
 
 
+def test_a_runtime_that_restarts_unnoticed_is_introduced_again(
+    house: House, visit: Callable[..., Visitor]
+) -> None:
+    page = visit(house).open("/")
+    expect(page.locator(".footer")).to_contain_text("boot 3")
+    house.plant.boot = 4
+    house.plant.publish("runtime.booted", {"devices": 5})
+    expect(page.locator(".footer")).to_contain_text("boot 4")
+
+
 @pytest.mark.slow
 def test_the_heap_does_not_grow_with_the_number_of_events(
     build: Callable[..., House], visit: Callable[..., Visitor]

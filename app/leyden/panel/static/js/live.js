@@ -56,9 +56,13 @@ export class Live {
   }
 
   #beat(beat) {
-    const silentFor = beat.age_s ?? 0;
+    const silentFor = beat.age_s ?? Infinity; // it has never heard anything
     this.onBeat(beat);
-    if (silentFor > SILENCE_S) return this.#contact("cut_off", this.#heardAt ?? now() - silentFor);
+    if (silentFor > SILENCE_S) {
+      clearTimeout(this.#timer);
+      if (Number.isFinite(silentFor)) this.#heardAt = now() - silentFor;
+      return this.#contact("cut_off", this.#heardAt);
+    }
     this.#heardAt = now() - silentFor;
     this.#contact("live", this.#heardAt);
     this.#silenceIn(SILENCE_S - silentFor);

@@ -11,6 +11,7 @@ const TICK_MS = 250; // a value is at most this much older than its mark
 const RETRY_MS = 2_000;
 const NOTICE_S = 12; // how long the sentence about what was caught up stays
 const FETCHES = 3; // sparklines asked for at a time
+const CHANGES = /^(device\.\w+\.(attached|detached)|runtime\.booted)$/; // what the catalog may follow
 const SPARK = { span_s: 600, points: 120 };
 
 export const clock = new ApplianceClock();
@@ -66,25 +67,32 @@ export async function start() {
 }
 
 async function load() {
-  const [identity, session, catalog, latest] = await Promise.all([
-    get("identity"),
-    get("session"),
-    get("routes"),
-    get("latest"),
-  ]);
-  introduce(identity, session);
-  adopt(catalog.routes);
+  const [latest] = await Promise.all([get("latest"), describe()]);
   for (const each of latest.latest) byKey.get(each.route)?.latest(each);
   head.value = latest.head;
   tick();
 }
 
+/** Learns who the appliance is and which channels it has. */
+async function describe() {
+  const [identity, session, catalog] = await Promise.all([
+    get("identity"),
+    get("session"),
+    get("routes"),
+  ]);
+  introduce(identity, session);
+  adopt(catalog.routes);
+}
+
 function introduce(identity, session) {
+  const { version } = appliance.peek();
+  // After an update these scripts are not those of the panel any more.
+  if (version && identity.version !== version) location.reload();
   appliance.value = {
     name: identity.label || identity.name || "",
-    version: identity.version ?? identity.versions?.leyden ?? "",
+    version: identity.version ?? "",
     boot: identity.boot ?? null,
-    clockState: identity.clock_state ?? identity.clock?.state ?? "",
+    clockState: identity.clock_state ?? "",
     role: session.role ?? "",
   };
 }
@@ -112,7 +120,7 @@ function take(events, gaps, frame) {
   });
   for (const listener of listeners) listener(events, gaps, frame);
   if (frame.count > frame.events.length) refetchTraces();
-  if (events.some(({ route }) => /^device\.\w+\.attached$/.test(route))) refetchCatalog();
+  if (events.some(({ route }) => CHANGES.test(route))) refetchCatalog();
   count(events, gaps);
 }
 
@@ -130,8 +138,10 @@ function onBeat(beat) {
 
 function onContact(state) {
   if (state.state === "unauthorised") signIn();
-  if (state.state === "live" && away) away.back = now();
-  else if (contact.value.state === "live") {
+  if (state.state === "live" && away) {
+    away.back = now();
+    refetchCatalog();
+  } else if (contact.value.state === "live") {
     away = { since: state.heardAt, back: null, until: null, events: 0, lost: 0 };
     notice.value = "";
   }
@@ -171,7 +181,7 @@ function tick() {
 }
 
 const refetchTraces = debounce(() => fillTraces(channels.value), 2_000);
-const refetchCatalog = debounce(async () => adopt((await get("routes")).routes), 1_000);
+const refetchCatalog = debounce(() => describe().catch(() => {}), 1_000); // the next change asks again
 
 /** Fills each channel's sparkline with what was there before the page was. */
 async function fillTraces(wanted) {

@@ -86,7 +86,8 @@ function verticalScale(points, { normal, step }, height) {
   if (!values.length) return { y: () => height / 2, band: () => null };
   let low = Math.min(...values);
   let high = Math.max(...values);
-  const least = normal ? 0 : Math.max(20 * (step || 0), Math.abs(high) / 20) || 1;
+  const banded = normal && normal[1] > normal[0]; // then the band is a scale by itself
+  const least = banded ? 0 : Math.max(20 * (step || 0), Math.abs(high) / 20) || 1;
   if (high - low < least) {
     const middle = (high + low) / 2;
     [low, high] = [middle - least / 2, middle + least / 2];
