@@ -1,4 +1,4 @@
-"""The appliance: configuration, assembly, processes and identity; it alone knows every part by name.
+"""The appliance: configuration, assembly, processes, identity; it alone knows every part by name.
 
 - `config`, `tables`, `options`, `placing`, `wiring`, `words`: the TOML file, judged, in words
 - `plan`: what is left of the file after that, as records that travel between processes
