@@ -18,27 +18,39 @@ from leyden.appliance.plan import Plan, decode
 from leyden.eventlog.console import Console
 from leyden.eventlog.recorder import Recorder
 from leyden.kernel import (
+    NS,
     BootError,
+    Clock,
     LeydenError,
+    SystemClock,
     SystemExecutor,
     asked_by_signals,
     die_with_parent,
 )
 from leyden.link.server import LinkServer
+from leyden.storage.errors import InUseError
+from leyden.storage.lock import FolderLock
 
 EXIT_BROKEN: Final = 1
+_OTHER_ENDS_S: Final = 5.0  # how long a runtime of an earlier supervisor is waited for
+_LOOK_S: Final = 0.1
 
 
 def main() -> int:
     """Run the appliance whose plan is on stdin until told to stop; return the exit code."""
     die_with_parent()
     folders = Folders(Path(sys.argv[1]))
+    plan = decode(sys.stdin.buffer.read())
+    lock = FolderLock(folders.run)
     try:
-        return run(decode(sys.stdin.buffer.read()), folders)
+        _wait_for(lock, SystemClock())
+        return run(plan, folders)
     except BootError as error:
         return _complain(f"the appliance did not start: {error}")
     except (LeydenError, OSError) as error:
         return _complain(str(error))
+    finally:
+        lock.release()
 
 
 def run(plan: Plan, folders: Folders) -> int:
@@ -64,6 +76,19 @@ def run(plan: Plan, folders: Folders) -> int:
             if console is not None:
                 console.detach()
             appliance.close()
+
+
+def _wait_for(lock: FolderLock, clock: Clock) -> None:
+    # A runtime whose supervisor was killed takes a moment to end, and one that hangs in the system
+    # takes longer: two of them would write one log and one socket.
+    until = clock.monotonic_ns() + round(_OTHER_ENDS_S * NS)
+    while True:
+        try:
+            return lock.acquire()
+        except InUseError:
+            if clock.monotonic_ns() >= until:
+                raise
+        clock.sleep(_LOOK_S)
 
 
 def _console(appliance: Appliance) -> Console | None:

@@ -8,6 +8,7 @@ supervisor alone, and they end with it, however it ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import select
@@ -15,10 +16,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from leyden.appliance.folders import FolderError, Folders
 from leyden.appliance.plan import Plan, encode
@@ -39,14 +40,19 @@ _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONPA
 
 def say(text: str) -> None:
     """Say one line on the terminal."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    _write(sys.stdout, f"{text}\n")
 
 
 def complain(text: str) -> None:
     """Say what is wrong on standard error."""
-    sys.stderr.write(f"leyden: {text}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, f"leyden: {text}\n")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    # A terminal that was closed, or a file on a full disk: nobody reads it, and nothing must end.
+    with contextlib.suppress(OSError):
+        stream.write(text)
+        stream.flush()
 
 
 @dataclass(slots=True)
@@ -125,10 +131,10 @@ class _Supervisor:
         self._children = [self._runtime(console)]
         if listener is not None:
             self._children.append(self._panel(listener))
-        self._folders.note_pid("supervisor", os.getpid())
-        self._catch_signals()
-        self._greet(listener)
         try:
+            self._catch_signals()
+            self._note_pid("supervisor", os.getpid())
+            self._greet(listener)
             while not self._stopping:
                 for child in self._children:
                     self._tend(child)
@@ -138,7 +144,7 @@ class _Supervisor:
             if listener is not None:
                 listener.close()
             self._folders.forget_pid("supervisor")
-            self._notices.close()
+            self._close()
         if self._exit_code == 0:
             say(f"stopped: {self._stopping}")
         return self._exit_code
@@ -196,20 +202,26 @@ class _Supervisor:
     def _start(self, child: _Child, now: int) -> None:
         child.starts += 1
         child.started_ns, child.beat_ns = now, 0
-        child.process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
-            child.command,
-            stdin=subprocess.PIPE if child.stdin is not None else subprocess.DEVNULL,
-            env=_environment(child.environment),
-            pass_fds=child.passed,
-            start_new_session=True,
-        )
-        self._folders.note_pid(child.name, child.process.pid)
-        if child.stdin is not None and child.process.stdin is not None:
-            try:
-                child.process.stdin.write(child.stdin)
-                child.process.stdin.close()
-            except BrokenPipeError:
-                return  # it ended before it read its plan; the next turn finds it so
+        try:
+            with _readable(child.stdin) as stdin:
+                child.process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
+                    child.command,
+                    stdin=stdin,
+                    env=_environment(child.environment),
+                    pass_fds=child.passed,
+                    start_new_session=True,
+                )
+        except OSError as error:  # no memory or no process to spare: there may be later
+            self._pause(child, now, f"cannot be started: {error.strerror or error}")
+            return
+        self._note_pid(child.name, child.process.pid)
+
+    def _note_pid(self, name: str, pid: int) -> None:
+        # For people and tests; a disk that is full must not keep a killed child from coming back.
+        try:
+            self._folders.note_pid(name, pid)
+        except (StorageError, OSError) as error:
+            complain(f"{name}'s number could not be noted: {error}")
 
     def _ended(self, child: _Child, now: int) -> None:
         assert child.process is not None  # noqa: S101 - the caller has looked
@@ -221,8 +233,11 @@ class _Supervisor:
             return
         if now - child.started_ns > SETTLED_S * NS:
             child.pause_s = FIRST_PAUSE_S
+        self._pause(child, now, _ending(code))
+
+    def _pause(self, child: _Child, now: int, what: str) -> None:
         child.due_ns = now + round(child.pause_s * NS)
-        complain(f"{child.name} {_ending(code)}; starting again in {child.pause_s:g} s")
+        complain(f"{child.name} {what}; starting again in {child.pause_s:g} s")
         child.pause_s = min(LONGEST_PAUSE_S, child.pause_s * 2)
 
     def _check_life(self, child: _Child, now: int) -> None:
@@ -281,11 +296,30 @@ class _Supervisor:
                 process.wait()
         self._folders.forget_pid(child.name)
 
+    def _close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
+        self._notices.close()
+
     def _catch_signals(self) -> None:
         # SIGCHLD only wakes the loop; a handler has to exist for the wake-up to be written.
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
+
+
+@contextlib.contextmanager
+def _readable(data: bytes | None) -> Iterator[int]:
+    # In memory, whole, before the child is there: written into a pipe, more than a pipe holds would
+    # make the supervisor wait for a child that does not read.
+    if data is None:
+        yield subprocess.DEVNULL
+        return
+    with os.fdopen(os.memfd_create("plan"), "w+b") as file:
+        file.write(data)
+        file.seek(0)
+        yield file.fileno()
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -298,7 +332,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=64)
+        # The whole address: the third and fourth parts of an IPv6 one say on which network it is.
+        return socket.create_server(address, family=family, backlog=64)
     except OSError as error:
         # Python adds the address to the system's words; the sentence names it already.
         number = error.errno or 0
