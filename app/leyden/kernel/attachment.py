@@ -388,7 +388,7 @@ class Attachment:
         self.fault = Fault(error.reason, detail, self._clock.monotonic_ns())
         if isinstance(error, WrongDeviceError):
             self._down(DeviceState.FAILED, error.reason, detail)
-        elif self._good_ns is None or self._age() >= self._limit_ns:
+        elif self._good_ns is None or self._is_too_old():
             self._down(DeviceState.OFFLINE, error.reason, self._with_age(detail))
         else:
             self._stale(detail)
@@ -402,6 +402,11 @@ class Attachment:
             return detail
         what, semicolon, remedy = detail.partition(";")
         return f"{what} for {self._age() / NS:.0f} s{semicolon}{remedy}"
+
+    def _is_too_old(self) -> bool:
+        # A reading arrives a little after it was due, and a failure may be found sooner: looking at
+        # the age alone would take one more period, and then the limit is long past.
+        return self._age() + self.period_ns // 2 >= self._limit_ns
 
     def _age(self) -> int:
         return self._now() - (self._good_ns or self._started_ns)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from operator import length_hint
 from threading import get_ident
 from typing import Final, Protocol, TypeAlias
 
@@ -32,7 +33,6 @@ LOG_STALLED: Final = "log.stalled"
 
 Handler: TypeAlias = Callable[[Event], object]  # what it returns is not looked at
 
-_Targets: TypeAlias = tuple[tuple[Handler, Subscription], ...]
 _ATOMS: Final = frozenset({type(None), bool, int, float, str, bytes})  # immutable as they are
 
 
@@ -52,6 +52,41 @@ class Publisher(Protocol):
         ...
 
 
+class _Targets(list[Handler]):
+    """Whom a route's events go to: bare handlers to run through, and whose they are when one fails.
+
+    A list and not pairs, because this is run through for every event. A place whose subscription
+    was cancelled meanwhile does nothing.
+    """
+
+    __slots__ = ("_owners",)
+
+    def __init__(self, owners: tuple[Subscription, ...], *, errors: bool = False) -> None:
+        super().__init__(each.offer_unless_own if errors else each.offer for each in owners)
+        self._owners = owners
+
+    def at(self, places: Iterator[Handler]) -> Subscription:
+        """Return whose handler an iterator over this list has given out last."""
+        return self._owners[len(self) - length_hint(places) - 1]
+
+    def behind(self, places: Iterator[Handler]) -> _Targets:
+        """Return those that an iterator over this list has not given out yet."""
+        return _Targets(self._owners[len(self) - length_hint(places) :])
+
+    def silence(self, owner: Subscription) -> None:
+        """Let the place of a cancelled subscription do nothing."""
+        for place, each in enumerate(self._owners):
+            if each is owner:
+                self[place] = _nothing
+
+
+def _nothing(event: Event) -> None:
+    """Stands where a cancelled handler stood."""
+
+
+_NOBODY: Final = _Targets(())
+
+
 class _Node:
     """What the stream keeps of one route."""
 
@@ -64,7 +99,7 @@ class _Node:
         self.key = info.route.key
         self.latest: Event | None = None
         self.good: Event | None = None  # the last event better than bad, once a bad one followed
-        self.targets: _Targets = ()
+        self.targets = _Targets(())
 
     def keep_good(self) -> None:
         """Remember the latest value before a bad one takes its place."""
@@ -98,6 +133,7 @@ class EventStream:
         self._busy = False
         self._deliverer = 0  # ident of the thread that delivers while `_busy`
         self._delivering: Event | None = None
+        self._in_flight = _Targets(())  # whom it is being delivered to
         self._in_lane: dict[int, Event] = {}  # what each queued subscriber's thread is handling
         self._looping: deque[int] = deque(maxlen=64)  # traces already reported as loops
         for key in (SUBSCRIBER_ERROR, FEEDBACK_LOOP, LOG_STALLED):
@@ -170,7 +206,6 @@ class EventStream:
         self,
         route: Route | str,
         value: Value,
-        *,
         source: str = "",
         quality: Quality = GOOD,
         reason: str = "",
@@ -185,9 +220,10 @@ class EventStream:
             RouteError: the route is not declared.
             FeedbackLoopError: the causal chain is longer than `HOP_LIMIT`.
         """
-        node = self._nodes.get(route if isinstance(route, str) else route.key)
-        if node is None:
-            raise self._undeclared(route)
+        try:
+            node = self._nodes[route if type(route) is str else route.key]  # type: ignore[union-attr]  # a Route then
+        except KeyError:
+            raise self._undeclared(route) from None
         return node.publish(value, source, quality, reason, detail, cause)
 
     def publisher(self, route: Route | str) -> Publisher:
@@ -249,8 +285,10 @@ class EventStream:
             while n + len(nodes) > self._bound:
                 self._bound = self.store.reserve()
             self._next = n + len(nodes)
+            # In whole microseconds, as the log keeps it: what is read back is what was published.
+            mono = self._mono() // 1000 * 1000
             scan = Scan(
-                n, self._mono(), routes, values, source, qualities, reasons, details, self.boot,
+                n, mono, routes, values, source, qualities, reasons, details, self.boot,
                 trace, follows, hops,
             )  # fmt: skip
             self._append(scan)
@@ -321,7 +359,7 @@ class EventStream:
             # Replayed events queue behind what is numbered already and before what comes next, so
             # the newcomer sees each route's latest once and nothing out of order.
             newest = [node.latest for node in matching if replay_latest and node.latest is not None]
-            target = ((subscription.offer, subscription),)
+            target = _Targets((subscription,))
             for event in sorted(newest, key=lambda event: event.n):
                 self._pending.append((event, target))
             # Looked at once: a deliverer lays `_busy` down without the lock, and only then looks
@@ -338,6 +376,9 @@ class EventStream:
         """Forget a subscription; called by its `cancel`."""
         with self._lock:
             self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+            for _, targets in list(self._pending):
+                targets.silence(subscription)
+            self._in_flight.silence(subscription)
         self.retarget()
 
     def retarget(self) -> None:
@@ -409,7 +450,7 @@ class EventStream:
                     pending.append((event, targets))
                     if self._busy:
                         return event
-                    targets = ()  # a deliverer is just leaving: take over behind what it left
+                    targets = _NOBODY  # a deliverer is just leaving: take over behind it
                 self._busy = True
             finally:
                 release()
@@ -428,36 +469,36 @@ class EventStream:
         # Exactly one thread is here at a time: the one that set `_busy`. It delivers its own event
         # and then whatever has been numbered meanwhile, nested publications included.
         pending = self._pending
-        subscription: Subscription | None = None
         self._deliverer = get_ident()
+        places = iter(targets)
         try:
             while True:
-                self._delivering = event
-                for handler, subscription in targets:
-                    if subscription.active:
-                        try:
-                            handler(event)
-                        except Exception as error:  # noqa: BLE001 - isolation, as in `handle`
-                            self._failed(subscription, event, error)
-                if not pending and not self._stay():
-                    return
+                self._delivering, self._in_flight = event, targets
+                for handler in places:
+                    try:
+                        handler(event)
+                    except Exception as error:  # noqa: BLE001 - isolation, as in `handle`
+                        self._failed(targets.at(places), event, error)
+                if not pending:
+                    # Lay the duty down, then look once more: a publisher that still saw `_busy` has
+                    # left its event behind and relies on somebody to come.
+                    self._deliverer = 0
+                    self._busy = False
+                    if not pending or not self._take_up():
+                        return
                 event, targets = pending.popleft()
+                places = iter(targets)
         except BaseException:
             # An interrupt ends this delivery, not the event of those behind: the next takes over.
-            behind = _behind(targets, subscription)
+            behind = targets.behind(places)
             if behind:
                 pending.appendleft((event, behind))
             self._deliverer = 0
             self._busy = False
             raise
 
-    def _stay(self) -> bool:
-        # Lay the duty down, then look once more: a publisher that still saw `_busy` has left its
-        # event behind and relies on somebody to come.
-        self._deliverer = 0
-        self._busy = False
-        if not self._pending:
-            return False
+    def _take_up(self) -> bool:
+        # Become the deliverer again, unless somebody else has.
         with self._lock:
             if self._busy or not self._pending:
                 return False
@@ -482,10 +523,8 @@ class EventStream:
         return cause.trace or cause.n, cause.n, cause.hops + 1
 
     def _targets_of(self, key: str) -> _Targets:
-        matching = (s for s in self._subscriptions if s.matches(key))
-        if key == SUBSCRIBER_ERROR:
-            return tuple((s.offer_unless_own, s) for s in matching)
-        return tuple((s.offer, s) for s in matching)
+        matching = tuple(s for s in self._subscriptions if s.matches(key))
+        return _Targets(matching, errors=key == SUBSCRIBER_ERROR)
 
     def _table(self, routes: tuple[str, ...]) -> tuple[_Node, ...]:
         missing = next((key for key in routes if key not in self._nodes), None)
@@ -532,12 +571,6 @@ class EventStream:
         self.publish(
             key, value, source=source, detail=detail, cause=structs.replace(cause, hops=hops)
         )
-
-
-def _behind(targets: _Targets, subscription: Subscription | None) -> _Targets:
-    # Those that come after a subscription in a dispatch.
-    served = [each for _, each in targets]
-    return targets[served.index(subscription) + 1 :] if subscription in served else ()
 
 
 def _check_lengths(routes: tuple[str, ...], *columns: tuple[object, ...]) -> None:
