@@ -74,11 +74,27 @@ def test_a_device_that_must_be_there_stops_the_boot(rig: Rig) -> None:
         boot_with(rig, air, if_absent=IfAbsent.FAIL)
 
 
+def test_a_device_that_may_be_missing_is_tried_once_a_boot(rig: Rig) -> None:
+    air = Thermometer()
+    air.present = False
+    boot_with(rig, air, if_absent=IfAbsent.IGNORE)
+    rig.run_for(60)
+    assert air.calls == ["probe"]
+    assert rig.runtime.devices()[0].state is DeviceState.ABSENT
+    rig.runtime.shutdown()
+    air.present = True
+    rig.runtime.boot()
+    rig.run_for(1)
+    assert rig.of("air.temperature")[-1].quality is GOOD
+
+
 @pytest.mark.parametrize(("period", "limit"), [(0.1, 2.0), (1.0, 3.0), (5.0, 15.0)])
 def test_a_lost_device_turns_stale_then_bad_within_three_periods_or_two_seconds(
     rig: Rig, period: float, limit: float
 ) -> None:
     air = Thermometer()
+    # A reading takes its time, a missing acknowledgement does not.
+    air.before["read"] = lambda: rig.executor.clock.sleep(0.02 if air.present else 0.0)
     boot_with(rig, air, period_s=period)
     rig.run_for(10 * period)
     air.present = False

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from leyden.kernel.clock import NS
-from leyden.kernel.device import Channel, Device, DeviceState, Doubt, Reading
+from leyden.kernel.device import Channel, Device, DeviceState, Direction, Doubt, Reading
 from leyden.kernel.errors import (
     ComponentError,
     DeviceError,
@@ -46,9 +46,9 @@ _LIFECYCLE: Final = ("attached", "detached", "failed", "degraded", "recovered")
 class IfAbsent(StrEnum):
     """What a device that does not answer at boot means for the boot."""
 
-    RETRY = "retry"
-    FAIL = "fail"
-    IGNORE = "ignore"
+    RETRY = "retry"  # goes on, and keeps trying
+    FAIL = "fail"  # ends the boot
+    IGNORE = "ignore"  # goes on, and tries again at the next boot
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,7 +440,9 @@ class Attachment:
         place = self.place
         keys = []
         for channel in self._channels:
-            route = Route.of(f"{place.id}.{channel.name}", channel.schema(), origin=Origin.INPUT)
+            out = channel.direction is Direction.OUT
+            origin = Origin.OUTPUT if out else Origin.INPUT
+            route = Route.of(f"{place.id}.{channel.name}", channel.schema(), origin=origin)
             label = (place.labels or {}).get(channel.name) or channel.label
             info = RouteInfo(
                 route,
