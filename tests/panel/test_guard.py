@@ -61,6 +61,16 @@ def test_foreign_names_are_turned_away_before_anything_looks(
 
 
 @given(st.text(max_size=60))
+def test_any_origin_is_ours_or_not(text: str) -> None:
+    assert same_origin({"HTTP_HOST": "localhost", "HTTP_ORIGIN": text}, missing=True) is False
+
+
+def test_a_cookie_that_is_no_text_is_nobodys(web: Web) -> None:
+    answer = web.bare.get("/sign-in", headers={"Cookie": "leyden_8080=\xff\xfe"})
+    assert answer.status_code == 200
+
+
+@given(st.text(max_size=60))
 def test_any_host_header_is_let_in_or_turned_away(text: str) -> None:
     assert Hosts().allows({"HTTP_HOST": text}) in {True, False}
 
@@ -89,6 +99,9 @@ def test_the_address_a_request_came_in_by_is_a_name_of_ours() -> None:
         ("file://localhost:8080", False),
         ("null", False),
         ("", False),
+        ("http://[", False),
+        ("http://[::1", False),
+        ("http://a]b", False),
     ],
 )
 def test_a_page_is_ours_when_it_was_loaded_from_here(origin: str, own: bool) -> None:

@@ -78,7 +78,10 @@ class Guard:
 
     def session(self, environ: Environ) -> Principal | None:
         """Return whose session cookie a request carries, if that session stands."""
-        text = parse_cookie(environ.get("HTTP_COOKIE", "")).get(self.cookie)
+        try:
+            text = parse_cookie(environ.get("HTTP_COOKIE", "")).get(self.cookie)
+        except UnicodeError:
+            return None  # bytes that are no text: not a cookie of ours
         return self.sessions.find(text) if text else None
 
     def sign_in(self, text: str, environ: Environ) -> Principal:
@@ -140,7 +143,10 @@ def same_origin(environ: Environ, *, missing: bool) -> bool:
     origin = environ.get("HTTP_ORIGIN")
     if origin is None:
         return missing
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # "http://[" and the like
+        return False
     return parts.scheme in {"http", "https"} and parts.netloc == environ.get("HTTP_HOST")
 
 
