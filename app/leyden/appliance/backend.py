@@ -346,7 +346,7 @@ def _route_row(info: RouteInfo) -> protocol.RouteRow:
         step=schema.step,
         decimals=info.decimals,
         period_s=info.period_s,
-        device=route.owner if str(route.origin) == "input" else "",
+        device=route.owner if str(route.origin) in ("input", "output") else "",
         normal=info.normal,
         plane=str(route.plane),
         layer=str(route.layer),

@@ -7,6 +7,7 @@ have equal texts only if they are equal in every part; the stream refuses two sc
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from typing import Any, Final
@@ -95,6 +96,11 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True):
             raise RouteError(f'found schema id "{self.id}", expected a lower-case name')
         if self.version < 1:
             raise RouteError(f"found schema version {self.version}, expected 1 or more")
+        low, high, step = self.minimum, self.maximum, self.step
+        if low is not None and high is not None and not low <= high:
+            raise RouteError(f"found range {low} … {high}, expected the lower end first")
+        if step is not None and not 0 <= step < math.inf:
+            raise RouteError(f"found step {step}, expected nought or more")
 
 
 _PYTHON_SCHEMAS: Final[dict[type, Schema]] = {

@@ -39,7 +39,7 @@ from leyden.kernel.service import Service
 from leyden.kernel.signals import asked_by_signals
 from leyden.kernel.state import State
 from leyden.kernel.store import Store
-from leyden.kernel.stream import EventStream
+from leyden.kernel.stream import SUBSCRIBER_ERROR, EventStream
 from leyden.kernel.subscription import Subscription
 from leyden.kernel.supervisor import ServiceStatus, Supervisor
 
@@ -106,7 +106,7 @@ class Runtime:
         self.executor = executor or SystemExecutor()
         self.clock = self.executor.clock
         self.events = EventStream(self.executor, store)
-        self.state = State(self.clock)
+        self.state = State(self.clock, self._watcher_failed)
         self.booted = False
         self._identity = identity
         self._notifier = notifier or Notifier()
@@ -494,9 +494,13 @@ class Runtime:
             return  # removed since boot began
         self._overseer.watch(tuple(self._samplers.values()))
         self._await_first_answer(sampler.add(attachment))
-        if attachment.place.if_absent is IfAbsent.FAIL and not attachment.online:
+        if attachment.online:
+            return
+        if attachment.place.if_absent is IfAbsent.FAIL:
             fault = attachment.fault
             raise DeviceError(fault.detail if fault else f"{id} did not answer")
+        if attachment.place.if_absent is IfAbsent.IGNORE:
+            sampler.forget(attachment)
 
     def _await_first_answer(self, tried: Signal) -> None:
         # A hung bus is the overseer's to deal with; the boot goes on without an answer.
@@ -608,6 +612,16 @@ class Runtime:
         self.booted = self._stopping = False
 
     # Small things
+
+    def _watcher_failed(self, path: tuple[str, ...], error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        where = ".".join(path)
+        self.events.publish(
+            SUBSCRIBER_ERROR,
+            {"subscriber": "state", "path": where, "error": text},
+            source="state",
+            detail=f"a watcher failed on state {where}: {text}",
+        )
 
     def _publish(self, word: str, value: Value) -> None:
         self.events.publish(f"runtime.{word}", value, source="runtime")

@@ -106,6 +106,11 @@ class Sampler:
         beside = self._detach(attachment, timeout_s)
         return beside is None or beside.join(timeout_s)
 
+    def forget(self, attachment: Attachment) -> None:
+        """Sample a device no more that never came up; there is nothing to detach."""
+        with self._guard:
+            self._due = [due for due in self._due if due.attachment is not attachment]
+
     def call(self, attachment: Attachment, body: Callable[[], Any], timeout_s: float) -> None:
         """Run `body` on this lane, ahead of what is due, and wait for it.
 

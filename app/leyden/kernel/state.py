@@ -7,6 +7,7 @@ tuple where a part has a dot in it.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -36,13 +37,22 @@ Watcher: TypeAlias = Callable[[tuple[str, ...], Entry | None], None]
 
 
 class State:
-    """A thread-safe tree of frozen values."""
+    """A thread-safe tree of frozen values.
 
-    def __init__(self, clock: Clock) -> None:
+    Watchers hear of changes one at a time and in the order they were made, in the thread of
+    whoever is changing something; `report` is told of one that fails, and the others go on.
+    """
+
+    def __init__(
+        self, clock: Clock, report: Callable[[tuple[str, ...], Exception], None] | None = None
+    ) -> None:
         self._clock = clock
+        self._report = report
         self._lock = threading.RLock()
         self._entries: dict[tuple[str, ...], Entry] = {}
         self._watchers: dict[object, tuple[tuple[str, ...], Watcher]] = {}
+        self._changes: deque[tuple[tuple[str, ...], Entry | None]] = deque()
+        self._telling = False
 
     def get(self, path: Path, default: Value = None) -> Value:
         """Return the value at `path`; a level returns a mapping of what is below it."""
@@ -76,7 +86,8 @@ class State:
             version = old.version + 1 if old else 1
             entry = Entry(value, self._clock.monotonic_ns(), source, version)
             self._entries[parts] = entry
-        self._tell(parts, entry)
+            self._changes.append((parts, entry))
+        self._tell()
         return value
 
     def delete(self, path: Path) -> bool:
@@ -86,8 +97,8 @@ class State:
             gone = [key for key in self._entries if key[: len(parts)] == parts]
             for key in gone:
                 del self._entries[key]
-        for key in gone:
-            self._tell(key, None)
+                self._changes.append((key, None))
+        self._tell()
         return bool(gone)
 
     def paths(self, below: Path = ()) -> tuple[tuple[str, ...], ...]:
@@ -113,12 +124,36 @@ class State:
         with self._lock:
             self._watchers.pop(token, None)
 
-    def _tell(self, parts: tuple[str, ...], entry: Entry | None) -> None:
+    def _tell(self) -> None:
+        # One teller at a time: what others change meanwhile, watchers included, waits its turn.
+        with self._lock:
+            if self._telling:
+                return
+            self._telling = True
+        try:
+            while (change := self._next_change()) is not None:
+                for watcher in self._watchers_of(change[0]):
+                    self._call(watcher, *change)
+        except BaseException:
+            self._telling = False
+            raise
+
+    def _next_change(self) -> tuple[tuple[str, ...], Entry | None] | None:
+        with self._lock:
+            self._telling = bool(self._changes)
+            return self._changes.popleft() if self._changes else None
+
+    def _watchers_of(self, parts: tuple[str, ...]) -> list[Watcher]:
         with self._lock:
             watchers = list(self._watchers.values())
-        for below, watcher in watchers:
-            if parts[: len(below)] == below:
-                watcher(parts, entry)
+        return [watcher for below, watcher in watchers if parts[: len(below)] == below]
+
+    def _call(self, watcher: Watcher, parts: tuple[str, ...], entry: Entry | None) -> None:
+        try:
+            watcher(parts, entry)
+        except Exception as error:  # noqa: BLE001 - a watcher's failure is not the setter's
+            if self._report is not None:
+                self._report(parts, error)
 
     def _check_place(self, parts: tuple[str, ...]) -> None:
         for known in self._conflicts(parts):
@@ -148,6 +183,6 @@ class State:
 
 def _parts(path: Path) -> tuple[str, ...]:
     parts = tuple(path.split(".")) if isinstance(path, str) else tuple(path)
-    if not parts or not all(parts):
+    if not parts or not all(isinstance(part, str) and part for part in parts):
         raise StateError(f'found path "{path}", expected names joined by dots')
     return parts
