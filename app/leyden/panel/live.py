@@ -384,5 +384,5 @@ class Hub:
         self._sampled = frozenset(
             row.route
             for row in rows
-            if row.period_s is not None and row.origin in {"input", "derived"}
+            if row.period_s is not None and row.origin in {"input", "output", "derived"}
         )
