@@ -12,9 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import get_ident
-from typing import Any, Final, TypeAlias
-
-import msgspec
+from typing import Any, Final
 
 from leyden.kernel.attachment import Attachment, DeviceStatus, IfAbsent, Placement
 from leyden.kernel.clock import NS
@@ -26,21 +24,21 @@ from leyden.kernel.errors import (
     DeviceError,
     DuplicateError,
     LeydenError,
-    ReportedError,
 )
-from leyden.kernel.event import BAD, Event, Value
+from leyden.kernel.event import Value
 from leyden.kernel.executor import Executor, Signal, SystemExecutor
-from leyden.kernel.intent import Answer, Intent, Outcome, Role
+from leyden.kernel.goals import GoalHandler, Goals
+from leyden.kernel.intent import Answer, Intent, Role
 from leyden.kernel.interface import Interface
 from leyden.kernel.notify import Notifier
 from leyden.kernel.process import Process
+from leyden.kernel.reactor import Reactor
 from leyden.kernel.sampler import Overseer, Sampler
 from leyden.kernel.service import Service
 from leyden.kernel.signals import asked_by_signals
 from leyden.kernel.state import State
 from leyden.kernel.store import Store
 from leyden.kernel.stream import SUBSCRIBER_ERROR, EventStream
-from leyden.kernel.subscription import Subscription
 from leyden.kernel.supervisor import ServiceStatus, Supervisor
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -49,37 +47,11 @@ _ATTACH_WAIT_S: Final = 2.0  # how long boot waits for one device's first answer
 _LOOK_S: Final = 0.25  # how often boot looks whether it is to end while it waits for a device
 _STOP_WAIT_S: Final = 1.0  # how long one device or process may take to stop
 _LEAVING: Final = "component that is being removed"
-_KEYS_KEPT: Final = 1024  # of intents, for those who ask again
 _BEAT_LIMIT_S: Final = 2.0  # an overseer silent for longer is no proof of life
-
-GoalHandler: TypeAlias = Callable[[Intent], Value]
 
 
 class _StopAskedError(LeydenError):
     """A shutdown was asked for before boot was over."""
-
-
-class _Goal(msgspec.Struct, frozen=True):
-    handler: GoalHandler
-    role: Role
-
-
-class _Asked:
-    """An intent that has a key, and what came of it."""
-
-    def __init__(self, done: Signal) -> None:
-        self.done = done
-        self.answer = Answer(Outcome.FAILED, "not carried out")
-
-
-class _Reactor:
-    """A process or interface in its place."""
-
-    def __init__(self, process: Process, kind: str, ctx: Context) -> None:
-        self.process = process
-        self.kind = kind
-        self.ctx = ctx
-        self.subscription: Subscription | None = None
 
 
 class Runtime:
@@ -114,10 +86,9 @@ class Runtime:
         self._overseer = Overseer(self.executor)
         self._attachments: dict[str, Attachment] = {}
         self._lane_of: dict[str, Sampler] = {}
-        self._reactors: dict[str, _Reactor] = {}
+        self._reactors: dict[str, Reactor] = {}
         self._supervisor = Supervisor(self)
-        self._goals: dict[str, _Goal] = {}
-        self._asked: dict[str, _Asked] = {}
+        self._goals = Goals(self.events)
         self._names: dict[str, str] = {}  # component name → kind
         self._admin = threading.Lock()  # adding and removing; never held over a wait of a lane
         self._up = False  # from the start of boot to the start of shutdown
@@ -172,9 +143,7 @@ class Runtime:
         kind = "interface" if isinstance(process, Interface) else "process"
         self._check_shape(process, ("start", "handle", "stop"), kind)
         self._claim(process.name, kind)
-        for word in ("started", "stopped", "error", "stuck"):
-            self.events.declare_system(f"process.{process.name}.{word}")
-        reactor = _Reactor(process, kind, self.context(f"{kind}.{process.name}"))
+        reactor = Reactor(process, kind, self.context(f"{kind}.{process.name}"))
         with self._admin:
             self._reactors[process.name] = reactor
             at_once = self._up
@@ -214,7 +183,7 @@ class Runtime:
             elif kind == "service":
                 self._supervisor.remove(name)
             else:
-                self._stop_reactor(self._reactors.pop(name))
+                self._reactors.pop(name).stop(_STOP_WAIT_S)
         finally:
             self._disown(name)
 
@@ -340,56 +309,14 @@ class Runtime:
         Raises:
             DuplicateError: the goal has a handler.
         """
-        if goal in self._goals:
-            raise DuplicateError(f'goal "{goal}" has a handler already')
-        self.events.declare_system(f"intent.{goal}")
-        self._goals[goal] = _Goal(handler, role)
+        self._goals.register(goal, handler, role)
 
     def submit(self, intent: Intent) -> Answer:
         """Carry out an intent, or refuse it; equal keys are carried out once. Never raises.
 
         It is on record before it is carried out, and so is what came of it before anyone is told.
         """
-        if not intent.key:
-            return self._carry_out(intent)
-        with self._admin:
-            known = self._asked.get(intent.key)
-            asked = known or self._asked.setdefault(intent.key, _Asked(self.executor.signal()))
-            while len(self._asked) > _KEYS_KEPT:  # the oldest are forgotten first
-                del self._asked[next(iter(self._asked))]
-        if known is None:
-            asked.answer = self._carry_out(intent)
-            asked.done.set()
-        asked.done.wait()
-        return asked.answer
-
-    def _carry_out(self, intent: Intent) -> Answer:
-        goal = self._goals.get(intent.goal)
-        if goal is None:
-            known = ", ".join(sorted(self._goals))
-            return Answer(Outcome.REFUSED, f'no goal "{intent.goal}"; there is {known}')
-        if intent.role.rank < goal.role.rank:
-            detail = f"{intent.goal} needs role {goal.role}, found {intent.role}"
-            return self._recorded(intent, Answer(Outcome.REFUSED, detail), None)
-        accepted = self._record(intent, "accepted", "", None)
-        try:
-            answer = Answer(Outcome.DONE, result=goal.handler(intent))
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is an answer
-            answer = Answer(Outcome.FAILED, str(error) or type(error).__name__)
-        return self._recorded(intent, answer, accepted)
-
-    def _recorded(self, intent: Intent, answer: Answer, cause: Event | None) -> Answer:
-        event = self._record(intent, str(answer.outcome), answer.detail, cause)
-        return msgspec.structs.replace(answer, n=event.n)
-
-    def _record(self, intent: Intent, outcome: str, detail: str, cause: Event | None) -> Event:
-        value = {
-            "goal": intent.goal, "payload": intent.payload, "who": intent.who,
-            "role": str(intent.role), "outcome": outcome,
-        }  # fmt: skip
-        return self.events.publish_now(
-            f"intent.{intent.goal}", value, source="runtime", detail=detail, cause=cause
-        )
+        return self._goals.submit(intent)
 
     def _write_goal(self, intent: Intent) -> Value:
         payload = intent.payload
@@ -439,7 +366,7 @@ class Runtime:
             steps.append((f"device {id}", partial(self._start_device, id)))
         for kind in ("process", "interface"):
             steps += [
-                (f"{kind} {name}", partial(self._start_reactor, reactor))
+                (f"{kind} {name}", reactor.start)
                 for name, reactor in self._reactors.items()
                 if reactor.kind == kind
             ]
@@ -508,51 +435,13 @@ class Runtime:
         while not tried.wait(_LOOK_S) and self.clock.monotonic_ns() < until:
             self._refuse_if_asked_to_stop()
 
-    def _start_latecomer(self, reactor: _Reactor) -> None:
+    def _start_latecomer(self, reactor: Reactor) -> None:
         try:
-            self._start_reactor(reactor)
+            reactor.start()
         except BaseException:
-            del self._reactors[reactor.process.name]
-            self._disown(reactor.process.name)
+            del self._reactors[reactor.name]
+            self._disown(reactor.name)
             raise
-
-    def _start_reactor(self, reactor: _Reactor) -> None:
-        process = reactor.process
-        process.start(reactor.ctx)
-        self.events.publish(
-            f"process.{process.name}.started", {"kind": reactor.kind}, source="runtime"
-        )
-        reactor.subscription = self.events.subscribe(
-            lambda event: self._react(reactor, event),
-            name=f"{reactor.kind}.{process.name}",
-            prefix=process.prefixes,
-            capacity=process.queue,
-            replay_latest=True,
-        )
-
-    def _react(self, reactor: _Reactor, event: Event) -> None:
-        name = reactor.process.name
-        if event.route == f"process.{name}.error":
-            return  # its own error, given back to it, would make it fail again
-        try:
-            reactor.process.handle(reactor.ctx, event)
-        except Exception as error:
-            subscription = reactor.subscription
-            if subscription is None or subscription.failure_would_be_news:
-                last = subscription is not None and subscription.next_failure_is_the_last
-                value = {"process": name, "route": event.route, "n": event.n, "quarantined": last}
-                self._process_error(reactor, value, error)
-            raise ReportedError(str(error)) from error
-
-    def _process_error(self, reactor: _Reactor, value: dict[str, Value], error: Exception) -> None:
-        self.events.publish(
-            f"process.{reactor.process.name}.error",
-            value,
-            source=reactor.ctx.source,
-            quality=BAD,
-            reason="error",
-            detail=f"{type(error).__name__}: {error}",
-        )
 
     # Shutdown, step by step
 
@@ -566,7 +455,7 @@ class Runtime:
         reactors = list(self._reactors.values())
         for kind in ("interface", "process"):
             for reactor in reversed([each for each in reactors if each.kind == kind]):
-                self._stop_reactor(reactor)
+                reactor.stop(_STOP_WAIT_S)
         self._overseer.stop()
         self._stop_devices()
         try:
@@ -581,23 +470,6 @@ class Runtime:
         until = self.clock.monotonic_ns() + round(_STOP_WAIT_S * NS)
         for lane in beside:  # all at once: buses that hang share one deadline
             lane.join(max(0.0, (until - self.clock.monotonic_ns()) / NS))
-
-    def _stop_reactor(self, reactor: _Reactor) -> None:
-        subscription, reactor.subscription = reactor.subscription, None
-        if subscription is None:
-            return
-        subscription.cancel()
-        at_rest = subscription.join(_STOP_WAIT_S)  # no `stop` while `handle` is still at work
-        name = reactor.process.name
-        lane = self.executor.start_lane(f"stop.{name}", partial(self._ask_to_stop, reactor))
-        word = "stopped" if lane.join(_STOP_WAIT_S) and at_rest else "stuck"
-        self.events.publish(f"process.{name}.{word}", {"kind": reactor.kind}, source="runtime")
-
-    def _ask_to_stop(self, reactor: _Reactor) -> None:
-        try:
-            reactor.process.stop(reactor.ctx)
-        except Exception as error:  # noqa: BLE001 - one that fails must not keep others running
-            self._process_error(reactor, {"process": reactor.process.name}, error)
 
     def _rewind(self) -> None:
         # Fresh lanes, and nothing asked for, for a second boot of the same runtime.

@@ -1,0 +1,97 @@
+"""Goals: what may be asked of the runtime, by whom, and how an intent becomes an answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import msgspec
+
+from leyden.kernel.errors import DuplicateError
+from leyden.kernel.event import Event, Value
+from leyden.kernel.executor import Signal
+from leyden.kernel.intent import Answer, Intent, Outcome, Role
+from leyden.kernel.stream import EventStream
+
+GoalHandler: TypeAlias = Callable[[Intent], Value]
+
+_KEYS_KEPT: Final = 1024  # of intents, for those who ask again
+
+
+class _Goal(msgspec.Struct, frozen=True):
+    handler: GoalHandler
+    role: Role
+
+
+class _Asked:
+    """An intent that has a key, and what came of it."""
+
+    def __init__(self, done: Signal) -> None:
+        self.done = done
+        self.answer = Answer(Outcome.FAILED, "not carried out")
+
+
+class Goals:
+    """Carries out intents: on record before, on record after, once a key."""
+
+    def __init__(self, events: EventStream) -> None:
+        self._events = events
+        self._goals: dict[str, _Goal] = {}
+        self._asked: dict[str, _Asked] = {}
+        self._guard = threading.Lock()  # of the keys; never held while a handler runs
+
+    def register(self, goal: str, handler: GoalHandler, role: Role) -> None:
+        """Let intents for `goal` from `role` upwards be carried out by `handler`.
+
+        Raises:
+            DuplicateError: the goal has a handler.
+        """
+        if goal in self._goals:
+            raise DuplicateError(f'goal "{goal}" has a handler already')
+        self._events.declare_system(f"intent.{goal}")
+        self._goals[goal] = _Goal(handler, role)
+
+    def submit(self, intent: Intent) -> Answer:
+        """Carry out an intent, or refuse it; never raises."""
+        if not intent.key:
+            return self._carry_out(intent)
+        with self._guard:
+            known = self._asked.get(intent.key)
+            asked = known or _Asked(self._events.executor.signal())
+            self._asked[intent.key] = asked
+            while len(self._asked) > _KEYS_KEPT:  # the oldest are forgotten first
+                del self._asked[next(iter(self._asked))]
+        if known is None:
+            asked.answer = self._carry_out(intent)
+            asked.done.set()
+        asked.done.wait()
+        return asked.answer
+
+    def _carry_out(self, intent: Intent) -> Answer:
+        goal = self._goals.get(intent.goal)
+        if goal is None:
+            known = ", ".join(sorted(self._goals))
+            return Answer(Outcome.REFUSED, f'no goal "{intent.goal}"; there is {known}')
+        if intent.role.rank < goal.role.rank:
+            detail = f"{intent.goal} needs role {goal.role}, found {intent.role}"
+            return self._recorded(intent, Answer(Outcome.REFUSED, detail), None)
+        accepted = self._record(intent, "accepted", "", None)
+        try:
+            answer = Answer(Outcome.DONE, result=goal.handler(intent))
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is an answer
+            answer = Answer(Outcome.FAILED, str(error) or type(error).__name__)
+        return self._recorded(intent, answer, accepted)
+
+    def _recorded(self, intent: Intent, answer: Answer, cause: Event | None) -> Answer:
+        event = self._record(intent, str(answer.outcome), answer.detail, cause)
+        return msgspec.structs.replace(answer, n=event.n)
+
+    def _record(self, intent: Intent, outcome: str, detail: str, cause: Event | None) -> Event:
+        value = {
+            "goal": intent.goal, "payload": intent.payload, "who": intent.who,
+            "role": str(intent.role), "outcome": outcome,
+        }  # fmt: skip
+        return self._events.publish_now(
+            f"intent.{intent.goal}", value, source="runtime", detail=detail, cause=cause
+        )
