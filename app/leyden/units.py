@@ -8,6 +8,7 @@ refuses a pressure where a temperature goes while nothing is paid at run time.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
 from typing import NewType
@@ -159,7 +160,10 @@ def parse(text: str, code: str) -> float:
     number, written = match.groups()
     if not written and code != "1":
         raise UnitError(f'found "{text}" without a unit, expected one such as "{_example(wanted)}"')
-    return convert(float(number), unit(written).code if written else "1", code)
+    value = convert(float(number), unit(written).code if written else "1", code)
+    if not math.isfinite(value):
+        raise UnitError(f'found "{text}", which is more than a number can hold')
+    return value
 
 
 def parse_difference(text: str, code: str) -> float:

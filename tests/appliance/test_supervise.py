@@ -243,6 +243,10 @@ def test_a_disk_that_is_full_keeps_no_killed_runtime_from_coming_back(tmp_path: 
 def _fill(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
     with pytest.raises(OSError, match="No space left"):
-        while os.write(descriptor, bytes(65_536)):
-            pass
+        _write_for_ever(descriptor)
     os.close(descriptor)
+
+
+def _write_for_ever(descriptor: int) -> None:
+    while os.write(descriptor, bytes(65_536)):
+        pass

@@ -1,15 +1,18 @@
-"""Routes, events, state, clocks and units: the laws of the small things."""
+"""Routes, events, state and clocks: the laws of the small things."""
 
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kernel.parts import Rig
 
 from leyden.kernel import (
+    Entry,
     Event,
     Layer,
     ManualClock,
@@ -226,3 +229,63 @@ def test_a_manual_clock_sleeps_until_it_is_moved_and_wall_time_steps_apart() -> 
 def test_wall_time_is_written_in_utc() -> None:
     assert iso(0) == "1970-01-01T00:00:00.000Z"
     assert iso(1_772_000_000_123_456_789) == "2026-02-25T06:13:20.123Z"
+
+
+def test_a_watcher_that_fails_is_reported_and_costs_neither_setter_nor_others(rig: Rig) -> None:
+    state, heard = rig.runtime.state, list[tuple[str, ...]]()
+
+    def fail(path: tuple[str, ...], entry: Entry | None) -> None:
+        raise RuntimeError("cannot draw")
+
+    state.subscribe("net", fail)
+    state.subscribe("net", lambda path, entry: heard.append(path))
+    state.set("net.wlan0", "up")
+    assert heard == [("net", "wlan0")]
+    report = rig.of("event.subscriber_error")[0]
+    assert report.detail == "a watcher failed on state net.wlan0: RuntimeError: cannot draw"
+
+
+def test_watchers_hear_cause_before_effect_and_every_change_in_its_order() -> None:
+    state, heard = State(SystemClock()), list[tuple[str, int]]()
+
+    def follow(path: tuple[str, ...], entry: Entry | None) -> None:
+        if path == ("cause",):
+            state.set("effect", 1)
+
+    state.subscribe((), follow)
+    state.subscribe((), lambda path, entry: heard.append((path[0], entry.version if entry else 0)))
+    state.set("cause", 1)
+    assert heard == [("cause", 1), ("effect", 1)]
+    heard.clear()
+
+    def count() -> None:
+        for _ in range(500):
+            state.update("count", lambda value: (value or 0) + 1)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(10)
+    assert heard == [("count", version) for version in range(1, 2001)]
+
+
+@pytest.mark.parametrize("path", ["", "a..b", (), ("a", ""), ("a", 5)])
+def test_a_path_of_the_wrong_shape_is_refused(path: Any) -> None:
+    with pytest.raises(StateError, match="expected names joined by dots"):
+        State(SystemClock()).set(path, 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"minimum": 5.0, "maximum": 1.0},
+        {"minimum": float("nan"), "maximum": 1.0},
+        {"step": -1.0},
+        {"step": float("nan")},
+        {"step": float("inf")},
+    ],
+)
+def test_a_range_or_step_that_is_none_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(RouteError, match="expected"):
+        Schema("float", **wrong)  # type: ignore[arg-type]  # which of them is the point
