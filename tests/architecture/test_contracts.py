@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def copy(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / part, tmp_path / part, ignore=skip)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
+
+
+def test_the_kernels_door_covers_every_room_behind_it() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    (door,) = [each for each in contracts if each["type"] == "protected"]
+    rooms = {path.stem for path in (ROOT / "app/leyden/kernel").glob("*.py")} - {"__init__"}
+    assert {name.rpartition(".")[2] for name in door["protected_modules"]} == rooms
 
 
 def test_every_contract_is_kept() -> None:
