@@ -7,9 +7,10 @@ worst quality. After a start the minutes are filled in from the log, in the back
 from __future__ import annotations
 
 import bisect
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -19,6 +20,9 @@ RAW_S: Final = 900
 MINUTE_S: Final = 60
 _RAW_MOST: Final = 9_000  # values kept one by one: a quarter of an hour at 10 Hz
 _MINUTES_MOST: Final = 1_440  # a day
+
+
+_Row: TypeAlias = tuple[int, float | None, Quality]  # wall time in ns since 1970, value, quality
 
 
 class Stretch(msgspec.Struct, gc=False):
@@ -60,12 +64,23 @@ class _Trend:
     """The past of one route."""
 
     def __init__(self) -> None:
-        self.raw: deque[tuple[int, float | None, Quality]] = deque(maxlen=_RAW_MOST)
+        self.raw: deque[_Row] = deque(maxlen=_RAW_MOST)
         self.minutes: deque[Stretch] = deque(maxlen=_MINUTES_MOST)
 
     def take(self, wall: int, value: float | None, quality: Quality) -> None:
+        if self.raw and self.raw[-1][0] - wall > NS:
+            self._forget_after(wall)
         self.raw.append((wall, value, quality))
+        while wall - self.raw[0][0] > RAW_S * NS:
+            self.raw.popleft()
         self.take_minute(wall, value, quality)
+
+    def _forget_after(self, wall: int) -> None:
+        # The clock was set back: what was dated later than now has no place on a time axis.
+        while self.raw and self.raw[-1][0] > wall:
+            self.raw.pop()
+        while self.minutes and self.minutes[-1].start > wall:
+            self.minutes.pop()
 
     def take_minute(self, wall: int, value: float | None, quality: Quality) -> None:
         start = wall - wall % (MINUTE_S * NS)
@@ -113,10 +128,10 @@ class Trends:
         trend = self._trends.get(route)
         if trend is None or until <= since:
             return []
-        width = max(1, (until - since) // points)
+        width = -(-(until - since) // points)  # rounded up, so that the last one ends at `until`
         found: dict[int, Stretch] = {}
         for piece in _pieces(trend, since, until):
-            at = (piece.start - since) // width
+            at = min(max(0, piece.start - since) // width, points - 1)
             held = found.get(at)
             if held is None:
                 found[at] = held = Stretch(piece.start)
@@ -133,12 +148,15 @@ class Trends:
         live = self._of(route)
         merged = _Trend()
         merged.raw.extend(older.raw)
-        merged.raw.extend(live.raw.copy())
+        # Live values from before the clock was set seem older than the past: they have no place.
+        newest = older.raw[-1][0]
+        merged.raw.extend(row for row in live.raw.copy() if row[0] >= newest)
         merged.minutes.extend(older.minutes)
         for minute in live.minutes.copy():
-            if merged.minutes and merged.minutes[-1].start >= minute.start:
-                merged.minutes[-1].merge(minute)
-            else:
+            newest_minute = merged.minutes[-1]
+            if newest_minute.start == minute.start:
+                newest_minute.merge(minute)
+            elif newest_minute.start < minute.start:
                 merged.minutes.append(minute)
         self._trends[route] = merged
 
@@ -147,19 +165,33 @@ def _number(event: Event) -> float | None:
     value = event.value
     if isinstance(value, bool):
         return 1.0 if value else 0.0
-    return float(value) if isinstance(value, (int, float)) else None
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _pieces(trend: _Trend, since: int, until: int) -> Iterator[Stretch]:
+    # Minutes as far as the values of one no longer lie there one by one, values from there on.
     raw = list(trend.raw)
-    first_raw = raw[0][0] if raw else until
+    begin = raw[0][0] if raw else until
     for minute in list(trend.minutes):
-        if since <= minute.start + MINUTE_S * NS <= first_raw:
-            yield minute
-    start = bisect.bisect_left(raw, since, key=lambda row: row[0])
+        end = minute.start + MINUTE_S * NS
+        if minute.start < begin and (end <= begin or _reaches_further_back(minute, raw, end)):
+            begin = max(begin, end)
+            if end > since:
+                yield minute
+    start = bisect.bisect_left(raw, max(since, begin), key=_wall)
     for wall, value, quality in raw[start:]:
         if wall > until:
             return
         piece = Stretch(wall)
         piece.take(value, quality)
         yield piece
+
+
+def _reaches_further_back(minute: Stretch, raw: list[_Row], end: int) -> bool:
+    return minute.count > bisect.bisect_left(raw, end, key=_wall)
+
+
+def _wall(row: _Row) -> int:
+    return row[0]
