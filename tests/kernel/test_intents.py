@@ -63,6 +63,28 @@ def test_a_role_below_the_goals_is_refused_on_record_and_nothing_moves(rig: Rig)
     assert [event.value["outcome"] for event in rig.of("intent.device.write")] == ["refused"]
 
 
+def test_what_is_refused_for_its_role_leaves_no_payload_on_record(rig: Rig) -> None:
+    vented(rig)
+    submit(rig, write("x" * 2000, role=Role.VIEWER))
+    assert rig.of("intent.device.write")[-1].value["payload"] is None
+
+
+def test_a_payload_that_would_fill_the_log_is_refused_off_record(rig: Rig) -> None:
+    vent = vented(rig)
+    answer = submit(rig, write("x" * 5000))
+    assert answer.outcome is Outcome.REFUSED
+    assert "expected at most 4096" in answer.detail
+    assert vent.written == []
+    assert rig.of("intent.device.write") == []
+
+
+def test_a_key_is_its_senders_own(rig: Rig) -> None:
+    vent = vented(rig)
+    assert submit(rig, write(key="k1", role=Role.VIEWER)).outcome is Outcome.REFUSED
+    assert submit(rig, write(key="k1")).outcome is Outcome.DONE
+    assert len(vent.written) == 1
+
+
 def test_an_equal_key_is_carried_out_once(rig: Rig) -> None:
     vent = vented(rig)
     first, second = submit(rig, write(key="k1")), submit(rig, write(key="k1"))

@@ -17,6 +17,7 @@ from leyden.kernel.stream import EventStream
 GoalHandler: TypeAlias = Callable[[Intent], Value]
 
 _KEYS_KEPT: Final = 1024  # of intents, for those who ask again
+_PAYLOAD_BYTES: Final = 4096  # as JSON; each is on record twice, and the log is for readings
 
 
 class _Goal(msgspec.Struct, frozen=True):
@@ -38,7 +39,7 @@ class Goals:
     def __init__(self, events: EventStream) -> None:
         self._events = events
         self._goals: dict[str, _Goal] = {}
-        self._asked: dict[str, _Asked] = {}
+        self._asked: dict[tuple[str, Role, str, str], _Asked] = {}
         self._guard = threading.Lock()  # of the keys; never held while a handler runs
 
     def register(self, goal: str, handler: GoalHandler, role: Role) -> None:
@@ -54,12 +55,18 @@ class Goals:
 
     def submit(self, intent: Intent) -> Answer:
         """Carry out an intent, or refuse it; never raises."""
+        size = len(msgspec.json.encode(intent.payload))
+        if size > _PAYLOAD_BYTES:
+            words = f"found a payload of {size} bytes, expected at most {_PAYLOAD_BYTES}"
+            return Answer(Outcome.REFUSED, words)
         if not intent.key:
             return self._carry_out(intent)
+        # A key is its sender's own: nobody gets, or spoils, the answer to somebody else's intent.
+        key = (intent.who, intent.role, intent.goal, intent.key)
         with self._guard:
-            known = self._asked.get(intent.key)
+            known = self._asked.get(key)
             asked = known or _Asked(self._events.executor.signal())
-            self._asked[intent.key] = asked
+            self._asked[key] = asked
             while len(self._asked) > _KEYS_KEPT:  # the oldest are forgotten first
                 del self._asked[next(iter(self._asked))]
         if known is None:
@@ -75,7 +82,9 @@ class Goals:
             return Answer(Outcome.REFUSED, f'no goal "{intent.goal}"; there is {known}')
         if intent.role.rank < goal.role.rank:
             detail = f"{intent.goal} needs role {goal.role}, found {intent.role}"
-            return self._recorded(intent, Answer(Outcome.REFUSED, detail), None)
+            # Who may do nothing may not fill the log either.
+            idle = msgspec.structs.replace(intent, payload=None)
+            return self._recorded(idle, Answer(Outcome.REFUSED, detail), None)
         accepted = self._record(intent, "accepted", "", None)
         try:
             answer = Answer(Outcome.DONE, result=goal.handler(intent))
