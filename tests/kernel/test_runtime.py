@@ -8,6 +8,7 @@ import socket
 import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kernel.parts import Listener, Rig, Thermometer, Ticker
@@ -24,10 +25,12 @@ from leyden.kernel import (
     Interface,
     LeydenError,
     Notifier,
+    Placement,
     Process,
     Route,
     Runtime,
     Service,
+    Signal,
 )
 
 
@@ -760,3 +763,113 @@ def test_a_lane_started_while_the_executor_closes_ends_too() -> None:
     rig.executor.close()
     assert ended == []
     assert not [each for each in threading.enumerate() if each.name in ("sleeper", "last")]
+
+
+@pytest.mark.parametrize(
+    ("seam", "words"),
+    [
+        ({"executor": object()}, r"is no executor: it lacks start_lane, signal\(\)"),
+        ({"store": object()}, r"is no store: it lacks append, commit, .*read\(\)"),
+        ({"notifier": object()}, r"is no notifier: it lacks ready, watchdog, stopping\(\)"),
+    ],
+)
+def test_a_replacement_that_does_not_fit_is_refused_with_what_it_lacks(
+    seam: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ComponentError, match=words):
+        Runtime("parts", **seam)
+
+
+def test_the_watchdog_is_fed_only_while_the_lanes_are_watched(rig: Rig) -> None:
+    class Manager(Notifier):
+        watchdog_s = 3.0
+
+        def __init__(self) -> None:
+            self.fed: list[int] = []
+
+        def ready(self, status: str) -> None: ...
+
+        def stopping(self, status: str) -> None: ...
+
+        def watchdog(self) -> None:
+            self.fed.append(rig.executor.clock.monotonic_ns() // 10**9)
+
+    never, manager = rig.executor.signal(), Manager()
+    runtime = Runtime("watched", executor=rig.executor, notifier=manager)
+    wire, air = Blocking(never), Thermometer()
+    runtime.add_device(air, "air", transport=wire)
+
+    def course() -> None:
+        rig.executor.clock.sleep(10)
+        air.before["read"] = never.wait  # the overseer gives up on it, and hangs itself
+        rig.executor.clock.sleep(20)
+        runtime.request_shutdown("enough")
+
+    rig.executor.start_lane("course", course)
+    assert runtime.run() == 0
+    assert 9 <= max(manager.fed) <= 14
+
+
+class Blocking:
+    """A bus that takes whoever wants to open it again down with it."""
+
+    name = "i2c1"
+
+    def __init__(self, never: Signal) -> None:
+        self._never = never
+
+    def allow(self, holder: str, until_ns: int) -> None: ...
+
+    def release(self) -> None: ...
+
+    def abandon(self) -> str:
+        self._never.wait()
+        return ""
+
+    def status(self) -> dict[str, Any]:
+        return {}
+
+
+def test_an_idle_appliance_wakes_nobody(rig: Rig) -> None:
+    rig.runtime.add_process(Listener("ears", "air."))
+    rig.runtime.add_service(Ticker("hourly", 3600))
+    rig.runtime.boot()
+    rig.run_for(1)
+    turns = rig.executor._order
+    rig.run_for(3000)
+    assert rig.executor._order == turns
+
+
+def test_who_listens_and_what_is_stored_go_on_through_a_second_boot(rig: Rig) -> None:
+    for _ in range(2):
+        rig.runtime.boot()
+        rig.runtime.shutdown()
+    assert rig.routes("runtime.") == [
+        "runtime.booting", "runtime.booted", "runtime.shutting_down", "runtime.shutdown",
+    ] * 2  # fmt: skip
+    stored = rig.runtime.events.read(0).records
+    assert [record.n for record in stored] == list(range(1, 9))
+
+
+def test_a_device_that_others_need_starts_before_them_whatever_the_order(rig: Rig) -> None:
+    order: list[str] = []
+    mux, leaf = Thermometer(), Thermometer()
+    mux.before["start"] = partial(order.append, "mux")
+    leaf.before["start"] = partial(order.append, "leaf")
+    rig.runtime.add_device(leaf, "leaf", place=Placement("leaf", needs=("mux",)))
+    rig.runtime.add_device(mux, "mux")
+    rig.runtime.boot()
+    rig.runtime.remove("mux")  # and what needs it is not read for what it is not
+    rig.run_for(2)
+    assert order == ["mux", "leaf"]
+    assert rig.of("leaf.temperature")[-1].detail == "waits for mux"
+
+
+def test_what_a_component_publishes_carries_its_name(rig: Rig) -> None:
+    ticker = Ticker()
+    ticker.on_start = lambda ctx: ctx.events.declare(Route.of("mood.level"))
+    ticker.on_tick = lambda ctx: ctx.publish("mood.level", 1.0)
+    rig.runtime.add_service(ticker)
+    rig.runtime.boot()
+    rig.run_for(0.5)
+    assert rig.of("mood.level")[0].source == "service.ticker"

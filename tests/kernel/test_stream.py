@@ -241,6 +241,7 @@ def test_a_slow_subscriber_costs_the_producer_nothing(rig: Rig) -> None:
     figures = subscription.counters()
     assert figures["served"] == 10
     assert figures["waiting"] == 9  # it has just taken one
+    assert figures["late_ms"] == 85  # as old as the oldest of the nine
     assert figures["dropped"] == 201 - 10 - 9 - 1  # one is in the handler
     assert slow == sorted(slow)
 
@@ -525,3 +526,23 @@ def test_a_deliverer_that_leaves_while_somebody_subscribes_leaves_no_dead_stream
     )
     stream.publish(AIR, 2.0)  # or the deliverer itself, which looks once more
     assert [event.value for event in heard] == [1.0, 2.0]
+
+
+def test_a_failure_on_a_failure_report_does_not_vanish_and_is_not_told_for_ever(
+    rig: Rig,
+) -> None:
+    events = rig.runtime.events
+    events.declare(AIR)
+
+    def fail(event: Event) -> None:
+        raise RuntimeError("broken")
+
+    events.subscribe(fail, name="first", prefix="air.")
+    watcher = events.subscribe(fail, name="watcher", prefix="event.subscriber_error")
+    other = events.subscribe(fail, name="other", prefix="event.subscriber_error")
+    events.publish(AIR, 1.0)
+    rig.run_for(1)
+    told = {report.value["subscriber"] for report in rig.of("event.subscriber_error")}
+    assert told == {"first", "watcher", "other"}
+    assert watcher.counters()["errors"] == other.counters()["errors"] == 2
+    assert len(rig.of("event.subscriber_error")) == 3

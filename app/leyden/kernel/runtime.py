@@ -63,6 +63,9 @@ class Runtime:
         store: where records go before anyone is notified; in memory unless given.
         identity: called once at boot; its answer is the first event, `runtime.identity`.
         notifier: speaks to the service manager.
+
+    Raises:
+        ComponentError: one of these lacks a method; the message names it.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Runtime:
     ) -> None:
         self.name = name
         self.executor = executor or SystemExecutor()
+        self._check_seams(store, notifier)
         self.clock = self.executor.clock
         self.events = EventStream(self.executor, store)
         self.state = State(self.clock, self._watcher_failed)
@@ -536,6 +540,16 @@ class Runtime:
     def _disown(self, name: str) -> None:
         with self._admin:
             del self._names[name]
+
+    def _check_seams(self, store: Store | None, notifier: Notifier | None) -> None:
+        self._check_shape(self.executor, ("start_lane", "signal"), "executor")
+        clock = getattr(self.executor, "clock", None)
+        self._check_shape(clock, ("monotonic_ns", "time_ns", "synchronised", "sleep"), "clock")
+        if store is not None:
+            methods = ("append", "commit", "first_number", "reserve", "read")
+            self._check_shape(store, methods, "store")
+        if notifier is not None:
+            self._check_shape(notifier, ("ready", "watchdog", "stopping"), "notifier")
 
     def _check_shape(self, component: object, methods: tuple[str, ...], kind: str) -> None:
         missing = [each for each in methods if not callable(getattr(component, each, None))]

@@ -102,8 +102,9 @@ class Subscription:
         return self._lane is None or self._ident == get_ident() or self._lane.join(timeout_s)
 
     def counters(self) -> dict[str, int | bool]:
-        """Figures: served, dropped, coalesced, errors, waiting, quarantined.
+        """Figures: served, dropped, coalesced, errors, waiting, late_ms, quarantined.
 
+        `late_ms` is the age of the event that has waited longest.
         An inline handler is called bare, so what it served is counted from its first failure on.
         """
         return {
@@ -112,6 +113,7 @@ class Subscription:
             "coalesced": self._coalesced,
             "errors": self._errors,
             "waiting": len(self._queue) + len(self._newest),
+            "late_ms": self._late_ms(),
             "quarantined": self.quarantined,
         }
 
@@ -148,6 +150,14 @@ class Subscription:
         """Take an error report unless it is about this subscriber, which would fail again."""
         if event.source != self.name:
             self.offer(event)
+
+    def _late_ms(self) -> int:
+        with self._guard:
+            waiting = [*list(self._queue)[:1], *self._newest.values()]
+        if not waiting:
+            return 0
+        oldest = min(event.mono for event in waiting)
+        return max(0, self._stream.clock.monotonic_ns() - oldest) // 1_000_000
 
     def _serve_inline(self, event: Event) -> None:
         # One that has failed is watched: a success must end a streak of failures.
