@@ -19,6 +19,7 @@ from leyden.appliance.folders import Folders
 from leyden.appliance.plan import Plan, encode
 from leyden.appliance.supervise import _Child, _listen, _Supervisor
 from leyden.kernel import NS, LeydenError, ManualClock
+from leyden.panel.auth import AuthError
 from leyden.storage.lock import FolderLock
 
 
@@ -204,6 +205,21 @@ def test_ctrl_c_while_everything_starts_ends_in_order(tmp_path: Path) -> None:
         assert (code, alive(runtime)) == (0, False)
         assert took < 5
         started.line("stopped: signal SIGINT")
+
+
+def test_a_disk_that_takes_no_token_keeps_no_appliance_from_starting(
+    supervisor: _Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any, **__: Any) -> str:
+        raise AuthError("cannot write tokens.json: No space left on device")
+
+    monkeypatch.setattr(supervise, "new_token", full)
+    with _listen("127.0.0.1", 0) as listener:
+        supervisor._greet(listener)
+        port = listener.getsockname()[1]
+    said = capsys.readouterr()
+    assert f"panel: http://127.0.0.1:{port}; when that is mended: leyden token new" in said.out
+    assert "no link that signs in: cannot write tokens.json: No space left" in said.err
 
 
 def _has_ipv6() -> bool:

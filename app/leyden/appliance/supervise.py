@@ -24,7 +24,7 @@ from typing import Final, TextIO
 from leyden.appliance.folders import FolderError, Folders
 from leyden.appliance.plan import Plan, encode
 from leyden.kernel import NS, Clock, LeydenError, Role, SystemClock
-from leyden.panel.auth import new_token, sign_in_path
+from leyden.panel.auth import AuthError, new_token, sign_in_path
 from leyden.storage.errors import StorageError
 from leyden.storage.lock import FolderLock
 
@@ -180,12 +180,21 @@ class _Supervisor:
             return
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        token = new_token(self._folders.auth, Role.ADMIN, name="first sign-in", one_time=True)
-        say(f"panel: http://{shown}:{port}{sign_in_path(token)}")
-        say("       (signs in once, within 15 minutes; more with: leyden token new --role viewer)")
+        self._invite(f"http://{shown}:{port}")
         if host not in ("127.0.0.1", "::1"):
             say("       (not encrypted: whoever is on this network can read along)")
         say("stop with Ctrl-C")
+
+    def _invite(self, panel: str) -> None:
+        try:
+            token = new_token(self._folders.auth, Role.ADMIN, name="first sign-in", one_time=True)
+        except AuthError as error:
+            # A machine that starts on a full disk has to sample all the same.
+            complain(f"no link that signs in: {error}")
+            say(f"panel: {panel}; when that is mended: leyden token new --role admin")
+            return
+        say(f"panel: {panel}{sign_in_path(token)}")
+        say("       (signs in once, within 15 minutes; more with: leyden token new --role viewer)")
 
     # Keeping them running
 
