@@ -162,8 +162,12 @@ def test_what_a_person_opens_is_pictured(
     page = visitor.open("/channels/air.temperature")
     settle(page)
     page.get_by_role("button", name="24 h").click()
-    page.get_by_role("slider").press("Home")
-    wait_until(lambda: "(" in page.locator(".readout").inner_text(), "a day of points", page=page)
+
+    def oldest_has_a_spread() -> bool:
+        page.get_by_role("slider").press("Home")
+        return "(" in page.locator(".readout").inner_text()
+
+    wait_until(oldest_has_a_spread, "a day of points", page=page)
     page.get_by_text("Table of this trend").click()
     shots.take(page, "day-and-table")
     page = visitor.open("/channels/vent.state")

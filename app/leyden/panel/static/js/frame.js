@@ -38,7 +38,7 @@ export function Status() {
   return html`<${Line} of=${worst}>
     <p role="status">
       ${worst !== "good" && html`<${Mark} of=${worst} />`}
-      <span key=${worst}>${worst === "good" ? sentence : `${sentence}:`}</span>
+      <span key=${worst}>${sentence}</span>
       <${Wrong} />
     </p>
     <${ClockState} />
@@ -58,7 +58,7 @@ function worstMark() {
 function Wrong() {
   const wrong = channels.value.filter(({ view }) => view.value.mark !== "good");
   const worst = (a, b) => (b.view.value.mark === "bad") - (a.view.value.mark === "bad");
-  return html`<span class="wrong">${wrong.sort(worst).map(({ label }) => label).join(", ")}</span>`;
+  return wrong.length > 0 && html`<span class="wrong">${wrong.sort(worst).map(({ label }) => label).join(", ")}</span>`;
 }
 
 /** The appliance's time of day; its room is kept until that is known. */

@@ -73,10 +73,9 @@ export function health(channels) {
   const bad = marks.filter((mark) => mark === "bad").length;
   const unsure = marks.filter((mark) => mark === "uncertain" || mark === "stale").length;
   if (!bad && !unsure) return `All ${count(marks.length, "channel")} good`;
-  const parts = [];
-  if (bad) parts.push(`${count(bad, "channel")} without a value`);
-  if (unsure) parts.push(`${bad ? unsure : count(unsure, "channel")} uncertain`);
-  return parts.join(", ");
+  if (!bad) return `${count(unsure, "channel")} uncertain`;
+  // Both fit on a phone's line only without the noun.
+  return unsure ? `${bad} without a value, ${unsure} uncertain` : `${count(bad, "channel")} without a value`;
 }
 
 /** What was caught up after `awayS` without contact. */
