@@ -34,6 +34,7 @@ from leyden.link.client import (
 from leyden.panel.auth import Principal
 from leyden.panel.errors import PanelError
 from leyden.panel.live import CLIENTS, Hub
+from leyden.panel.pace import A_SECOND, Pace
 
 BASE: Final = "/api/v1"
 _FRESH_S: Final = 0.5  # an open health check asks the runtime at most this often
@@ -166,6 +167,7 @@ class Api:
         self._clock = clock
         self._version = version
         self._sign_out = sign_out
+        self._pace = Pace(clock)
         self._health: Health | None = None
         self._health_ns = 0
         self._lock = threading.Lock()
@@ -269,6 +271,9 @@ class Api:
         params: IntentParams = ask.params
         who = ask.principal
         assert who is not None  # noqa: S101 - the endpoint is not open
+        if self._pace.wait_s(who.session or who.token) > 0:
+            words = f"more than {A_SECOND:g} intents a second are refused; wait a second"
+            raise PanelError(429, "too_many_intents", words, {"Retry-After": "1"})
         return self._link.submit(
             params.goal, params.payload, key=params.key, seen=params.seen,
             expires_s=params.expires_s, who=who.name, role=who.role,

@@ -20,7 +20,7 @@ _ERRORS: Final = {
     "404": "No such thing",
     "405": "Not by this method",
     "413": "Too long",
-    "429": "Too many wrong tokens from this address",
+    "429": "Too many wrong tokens from this address, or too many intents",
     "500": "The panel failed; its log says how",
     "503": "The runtime does not answer",
 }
