@@ -327,6 +327,20 @@ def test_numbers_are_never_used_again_when_the_sequence_file_is_damaged(
     rig.close()
 
 
+@pytest.mark.parametrize("content", [None, b"{bad"])
+def test_a_segment_of_which_nothing_is_left_still_tells_by_its_name_what_was_given_out(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    (tmp_path / "00000007-000000005000.jsonl").write_bytes(b"\xff" * 3000)
+    if content is not None:
+        (tmp_path / "sequence.json").write_bytes(content)
+    rig = Rig(tmp_path)
+    assert rig.recorder.boot == 8
+    assert rig.recorder.first_number() > 5000
+    assert rig.recorder.recovery.sequence_lost
+    rig.close()
+
+
 def test_a_crash_of_a_crash_keeps_numbers_apart(tmp_path: Path) -> None:
     folder = tmp_path / "0"
     used: set[int] = set()

@@ -472,12 +472,15 @@ class Recorder:
 def _open(folder: Path, reader: LogReader, files: Files) -> tuple[Numbers, Recovery]:
     try:
         files.make_folder(folder)
+        named = list_segments(folder)[-1:]  # mending removes those of which nothing can be read
         cuts, trouble = mend_segments(folder, files)
     except OSError as error:
         raise StorageError(folder, error) from error
     with contextlib.suppress(OSError):  # a few bytes wasted
         remove_leftovers(folder, files)
     boot, last = reader.last()
+    for segment in named:  # what it held is lost, that its numbers were given out is not
+        boot, last = max(boot, segment.boot), max(last, segment.first - 1)
     numbers = Numbers(folder, (boot, last), files)
     if numbers.trouble is not None and numbers.trouble.errno in _UNUSABLE:
         raise StorageError(folder, numbers.trouble)
