@@ -159,6 +159,8 @@ def test_a_file_nested_without_reason_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, "world = " + "[" * 5000)
     (found,) = problems(path)
     assert found.startswith(f"{path}: is n")  # no TOML, or nested too deeply
+    path = written(tmp_path, ".".join(["world"] * 20_000) + " = 1")
+    assert problems(path) == (f"{path}: is nested too deeply",)
 
 
 def test_every_problem_is_told_and_each_once(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from leyden.appliance.placing import place_buses, place_devices
 from leyden.appliance.plan import LogPlan, Plan
@@ -98,10 +98,12 @@ def _parse(text: str, complaints: Complaints) -> File | None:
     try:
         # By way of JSON, because there a strict reader still takes a list for a tuple.
         return File.model_validate_json(to_json(table), strict=True)
+    except PydanticSerializationError:  # a long dotted key nests without a single bracket
+        complaints.add((), "is nested too deeply")
     except ValidationError as error:
         for each in error.errors(include_url=False):
             complaints.add(_clean(each["loc"]), _words(each))
-        return None
+    return None
 
 
 def _clean(place: Iterable[int | str]) -> list[str]:
