@@ -349,6 +349,7 @@ def test_a_csv_file_is_a_course(tmp_path: Path) -> None:
         ({"step": {"points": [[1, 2], [1, 3]]}}, "times out of order"),
         ({"random_walk": {"start": 1, "step": 1, "pull": 2}}, "pull: found 2, expected 0 to 1"),
         ({"csv": "nowhere.csv"}, "cannot read nowhere.csv"),
+        ({"csv": "/dev/zero"}, "/dev/zero is no ordinary file"),
         (90, "found 90, expected -40 to 85 Cel"),
         (math.inf, "found inf as value, expected a quantity"),
     ],

@@ -209,6 +209,8 @@ def _csv(table: _Table) -> Curve:
 
 def _read_csv(place: str, path: Path) -> tuple[tuple[float, float], ...]:
     """Return the rows of a file whose first two columns are seconds and value, head optional."""
+    if path.exists() and not path.is_file():  # a device may never end, a pipe may never begin
+        raise WorldError(f"{place}.path: {path} is no ordinary file")
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
