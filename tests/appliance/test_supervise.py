@@ -207,6 +207,22 @@ def test_ctrl_c_while_everything_starts_ends_in_order(tmp_path: Path) -> None:
         started.line("stopped: signal SIGINT")
 
 
+@pytest.mark.parametrize("network", [True, False])
+def test_the_link_of_a_panel_for_the_whole_network_leads_to_an_address_of_this_machine(
+    supervisor: _Supervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    network: bool,
+) -> None:
+    monkeypatch.setitem(supervise._ELSEWHERE, socket.AF_INET, ("127.0.0.9", "127.0.0.1"))
+    with _listen("0.0.0.0", 0) as listener:  # noqa: S104 - for a moment, to see what is said
+        if not network:
+            monkeypatch.setattr(socket, "socket", refuse)
+        supervisor._greet(listener)
+        port = listener.getsockname()[1]
+    assert f"panel: http://127.0.0.1:{port}/sign-in#token=" in capsys.readouterr().out
+
+
 def test_a_disk_that_takes_no_token_keeps_no_appliance_from_starting(
     supervisor: _Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

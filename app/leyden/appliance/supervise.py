@@ -35,6 +35,11 @@ HUNG_S: Final = 10.0  # a runtime silent for longer is ended and started again
 START_S: Final = 30.0  # how long a runtime may take until it says READY
 STOP_S: Final = {"panel": 1.2, "runtime": 3.0}  # together below the five seconds of a Ctrl-C
 EXIT_BROKEN: Final = 1
+_EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened at
+_ELSEWHERE: Final[dict[int, tuple[str, str]]] = {  # an address of nobody's (RFC 5737, RFC 3849), and this machine's own
+    socket.AF_INET: ("192.0.2.1", "127.0.0.1"),
+    socket.AF_INET6: ("2001:db8::1", "::1"),
+}
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONPATH")
 
 
@@ -179,7 +184,8 @@ class _Supervisor:
             say("no panel; read the log with: leyden log tail --follow")
             return
         host, port = listener.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
+        named = _own_address(listener.family) if host in _EVERYWHERE else host
+        shown = f"[{named}]" if ":" in named else named
         self._invite(f"http://{shown}:{port}")
         if host not in ("127.0.0.1", "::1"):
             say("       (not encrypted: whoever is on this network can read along)")
@@ -351,6 +357,17 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {reason}; stop what uses it or choose another "
             "with --port or LEYDEN_PORT"
         ) from error
+
+
+def _own_address(family: int) -> str:
+    # "0.0.0.0" is where to listen, not where to go: browsers and the panel both refuse that name.
+    other, loopback = _ELSEWHERE[family]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((other, 9))  # sends nothing; only looks the way up
+            return str(probe.getsockname()[0])
+    except OSError:
+        return loopback  # no network
 
 
 def _ending(code: int) -> str:
