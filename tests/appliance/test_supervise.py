@@ -207,6 +207,21 @@ def test_ctrl_c_while_everything_starts_ends_in_order(tmp_path: Path) -> None:
         started.line("stopped: signal SIGINT")
 
 
+def test_a_runtime_that_had_come_up_is_never_waited_for_long(
+    supervisor: _Supervisor, clock: ManualClock
+) -> None:
+    pauses: list[float] = []
+    runtime = child("")
+    for _ in range(8):
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        runtime.process, runtime.starts = gone, runtime.starts + 1
+        runtime.started_ns = runtime.beat_ns = clock.monotonic_ns()
+        supervisor._ended(runtime, clock.monotonic_ns())
+        pauses.append((runtime.due_ns - clock.monotonic_ns()) / NS)
+    assert pauses == pytest.approx([0.2, 0.4, 0.8, 1.6, 2, 2, 2, 2])
+
+
 @pytest.mark.parametrize("network", [True, False])
 def test_the_link_of_a_panel_for_the_whole_network_leads_to_an_address_of_this_machine(
     supervisor: _Supervisor,

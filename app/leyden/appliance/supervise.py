@@ -30,13 +30,15 @@ from leyden.storage.lock import FolderLock
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 30.0
+CAME_UP_PAUSE_S: Final = 2.0  # for one that had come up: samples are back within five seconds
 SETTLED_S: Final = 60.0  # a child that ran this long starts over with the shortest pause
 HUNG_S: Final = 10.0  # a runtime silent for longer is ended and started again
 START_S: Final = 30.0  # how long a runtime may take until it says READY
 STOP_S: Final = {"panel": 1.2, "runtime": 3.0}  # together below the five seconds of a Ctrl-C
 EXIT_BROKEN: Final = 1
 _EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened at
-_ELSEWHERE: Final[dict[int, tuple[str, str]]] = {  # an address of nobody's (RFC 5737, RFC 3849), and this machine's own
+# An address that is nobody's (RFC 5737, RFC 3849), and this machine's own.
+_ELSEWHERE: Final[dict[int, tuple[str, str]]] = {
     socket.AF_INET: ("192.0.2.1", "127.0.0.1"),
     socket.AF_INET6: ("2001:db8::1", "::1"),
 }
@@ -248,6 +250,8 @@ class _Supervisor:
             return
         if now - child.started_ns > SETTLED_S * NS:
             child.pause_s = FIRST_PAUSE_S
+        if child.beat_ns:
+            child.pause_s = min(child.pause_s, CAME_UP_PAUSE_S)
         self._pause(child, now, _ending(code))
 
     def _pause(self, child: _Child, now: int, what: str) -> None:
