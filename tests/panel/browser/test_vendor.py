@@ -146,3 +146,11 @@ def test_documents_hold_no_script_and_no_style_of_their_own() -> None:
         text = path.read_text()
         assert not re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", text), path
         assert not re.findall(r"(?:src|href)=\"https?:|//[a-z]+\.", text), path
+
+
+def test_scripts_and_style_begin_with_what_they_are_and_fit_a_screen() -> None:
+    static = vendor.HERE / "static"
+    for path in [*static.glob("js/*.js"), static / "panel.css"]:
+        lines = path.read_text().splitlines()
+        assert re.match(r"// [A-Z].*[.:,]|/\* [A-Z]", lines[0]), path.name
+        assert [line for line in lines if len(line) > 100] == [], path.name

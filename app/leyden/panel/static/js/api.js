@@ -2,7 +2,10 @@
 
 /** What a request came to when it did not come to an answer. */
 export class RequestError extends Error {
-  /** @param {string} message in words  @param {number} status HTTP status, 0 when nothing answered */
+  /**
+   * @param {string} message in words
+   * @param {number} status HTTP status; 0 when nothing answered
+   */
   constructor(message, status) {
     super(message);
     this.status = status;
@@ -30,7 +33,9 @@ export function leave() {
 
 /** Goes to the sign-in page, which comes back to where we are. */
 export function signIn() {
-  if (!leaving) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  if (leaving) return;
+  leaving = true;
+  location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
 }
 
 async function ask(url, signal) {

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "./html.js";
 import { Chart, Table } from "./chart.js";
-import { display, write } from "./format.js";
+import { period, write } from "./format.js";
 import { History } from "./happenings.js";
 import { Mark } from "./marks.js";
 import { Value } from "./overview.js";
@@ -45,7 +45,7 @@ function Now({ channel }) {
     <${Heading}>${channel.label}<//>
     <p class="facts">
       <code>${channel.key}</code>
-      ${route.period_s && html`<span>every ${write(route.period_s, { scale: 1, decimals: route.period_s % 1 ? 1 : 0 })} s</span>`}
+      ${route.period_s && html`<span>every ${period(route.period_s)}</span>`}
       ${route.device && html`<a href="/devices">${route.device}</a>`}
     </p>
     <${Value} view=${view} />
@@ -68,7 +68,10 @@ function Trend({ channel }) {
     <div class="trend-head">
       <div class="ranges" role="group" aria-label="Range">
         ${RANGES.map(
-          ([s, text]) => html`<button aria-pressed=${s === rangeS} onClick=${() => setRange(s)}>${text}</button>`,
+          ([s, text]) =>
+            html`<button aria-pressed=${s === rangeS} onClick=${() => setRange(s)}>
+              ${text}
+            </button>`,
         )}
       </div>
       <${Figures} points=${points} channel=${channel} />
@@ -77,7 +80,12 @@ function Trend({ channel }) {
       channel=${channel} points=${points} rangeS=${rangeS} reachS=${series.reachS} endMs=${endMs}
       label="Trend of ${channel.label}, last ${word}" grey=${!isConnected()}
     />
-    ${failure && html`<p class="message" role="alert">The past could not be read: ${failure}. What arrives now is drawn.</p>`}
+    ${
+      failure &&
+      html`<p class="message" role="alert">
+        The past could not be read: ${failure}. What arrives now is drawn.
+      </p>`
+    }
     <${Table} points=${points} channel=${channel} />
   </section>`;
 }
@@ -111,13 +119,15 @@ function follow(series, setFailure, redraw) {
 function Figures({ points, channel }) {
   const found = figures(points);
   const { normal } = channel.route;
-  const form = channel.form ?? display(channel.route);
-  const text = (value) => (found ? `${write(value, form)}${form.unit ? ` ${form.unit}` : ""}` : "–");
+  const { form } = channel;
+  const whole = (value) => `${write(value, form)}${form.unit && ` ${form.unit}`}`;
+  const text = (value) => (found ? whole(value) : "–");
+  const range = normal && `${write(normal[0], form)} to ${whole(normal[1])}`;
   if (channel.route.kind === "bool") return null;
   return html`<dl class="figures">
     <div><dt>Lowest</dt><dd>${text(found?.low)}</dd></div>
     <div><dt>Mean</dt><dd>${text(found?.mean)}</dd></div>
     <div><dt>Highest</dt><dd>${text(found?.high)}</dd></div>
-    ${normal && html`<div><dt>Normal</dt><dd>${write(normal[0], form)} to ${write(normal[1], form)}${form.unit && ` ${form.unit}`}</dd></div>`}
+    ${normal && html`<div><dt>Normal</dt><dd>${range}</dd></div>`}
   </dl>`;
 }

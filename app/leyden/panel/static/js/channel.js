@@ -7,14 +7,19 @@ import { judge, limits } from "./staleness.js";
 import { Trace } from "./trace.js";
 import { label, reasonLine } from "./words.js";
 
-const WAITING = { value: null, quality: "bad", reason: "no_data", detail: "nothing has arrived yet" };
+const WAITING = {
+  value: null,
+  quality: "bad",
+  reason: "no_data",
+  detail: "nothing has arrived yet",
+};
 
 /**
  * Holds one route's state; `view` is what people see of it and changes only when that does.
  *
- * A view is `{mark, quality, text, widest, unit, struck, words}`: `mark` is good, uncertain, stale or
- * bad; `struck` says that `text` is the last value and no longer holds; `widest` is the longest text
- * so far.
+ * A view is `{mark, quality, text, widest, unit, struck, words}`: `mark` is good, uncertain, stale
+ * or bad; `struck` says that `text` is the last value and no longer holds; `widest` is the longest
+ * text so far.
  */
 export class Channel {
   #reading = WAITING;
@@ -47,7 +52,8 @@ export class Channel {
     if (kept !== null && ageS !== null && ageS !== undefined) this.#keep(kept, now() - ageS);
     this.#reading = { value, quality, reason, detail, n, time };
     // A stale value was worth more when it came; the history knows how much.
-    if (value !== null && value !== undefined && reason !== "stale") this.trace.add(this.#at, value, quality);
+    if (value !== null && value !== undefined && reason !== "stale")
+      this.trace.add(this.#at, value, quality);
   }
 
   /** Takes an event that happened `ageS` ago. */
@@ -104,7 +110,7 @@ export class Channel {
     });
   }
 
-  /** Remembers the longest text, so that a number's size changes at most once for each new digit. */
+  /** Remembers the longest text, so that a number's size changes at most once a new digit. */
   #widen(text) {
     const ends = (this.route.normal ?? []).map((end) => write(end, this.form));
     for (const each of [...ends, text]) if (each.length > this.#widest.length) this.#widest = each;

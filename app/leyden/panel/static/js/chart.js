@@ -6,6 +6,7 @@ import { columns, spans } from "./series.js";
 
 const HEIGHT = 320;
 const STRIP = 16;
+const ROWS = 20; // of the table, at a time
 const AXIS_PX = [48, 64]; // on a phone, elsewhere
 const PHONE_PX = 560;
 const STILL_STEPS = 20; // a value that moves less than this many steps is drawn as still
@@ -86,19 +87,32 @@ export function Chart({ channel, points, rangeS, reachS, endMs, label, grey }) {
     if (plot.current) feed(plot.current, data.current, rangeS, endMs);
   });
 
-  const shown = index === null ? null : data.current.source[index];
+  const shown = (index === null ? null : data.current.source[index]) ?? points.at(-1);
+  const last = Math.max(0, data.current.x.length - 1);
+  const endS = endMs / 1000;
+  const strip = spans(points, Math.min(reachS, rangeS), endS, channel.view.value.mark);
   const keys = (press) => move(press, plot.current, data.current, index, setIndex);
-  if (failed) return html`<p class="message">The chart could not be loaded; the table below has the same values.</p>`;
+  if (failed)
+    return html`<p class="message">
+      The chart could not be loaded; the table below has the same values.
+    </p>`;
   return html`<div class="chart">
     <div
-      class="plot" ref=${box} tabindex="0" role="slider" aria-label=${label} aria-orientation="horizontal"
-      aria-valuemin="0" aria-valuemax=${Math.max(0, data.current.x.length - 1)}
-      aria-valuenow=${index ?? Math.max(0, data.current.x.length - 1)}
-      aria-valuetext=${reading(shown ?? points.at(-1), channel)}
-      onKeyDown=${keys} onBlur=${() => leave(plot.current, setIndex)}
+      class="plot"
+      ref=${box}
+      tabindex="0"
+      role="slider"
+      aria-label=${label}
+      aria-orientation="horizontal"
+      aria-valuemin="0"
+      aria-valuemax=${last}
+      aria-valuenow=${index ?? last}
+      aria-valuetext=${reading(shown, channel)}
+      onKeyDown=${keys}
+      onBlur=${() => leave(plot.current, setIndex)}
     ></div>
-    <${Strip} spans=${spans(points, Math.min(reachS, rangeS), endMs / 1000, channel.view.value.mark)} points=${points} endS=${endMs / 1000} rangeS=${rangeS} frame=${frame} />
-    <p class="readout">${reading(shown ?? points.at(-1), channel)}</p>
+    <${Strip} spans=${strip} points=${points} endS=${endS} rangeS=${rangeS} frame=${frame} />
+    <p class="readout">${reading(shown, channel)}</p>
   </div>`;
 }
 
@@ -109,7 +123,8 @@ export function reading(point, channel) {
   const { form } = channel;
   const unit = form.unit ? ` ${form.unit}` : "";
   if (value === null) return `${timeOfDay(ms)} · no value · ${quality}`;
-  const spread = low !== null && high !== low ? ` (${write(low, form)} to ${write(high, form)})` : "";
+  const spread =
+    low !== null && high !== low ? ` (${write(low, form)} to ${write(high, form)})` : "";
   return `${timeOfDay(ms)} · ${write(channel.plain(value), form)}${unit}${spread} · ${quality}`;
 }
 
@@ -117,20 +132,24 @@ export function reading(point, channel) {
 function Strip({ spans, points, endS, rangeS, frame }) {
   if (!frame) return html`<div class="strip"></div>`;
   const x = (s) => Math.max(0, ((s - endS + rangeS) / rangeS) * frame.width);
-  const middle = STRIP / 2;
+  const place = { marginLeft: `${frame.left}px` };
+  const words = qualityWords(points);
   return html`<div class="strip">
-    <svg width=${frame.width} height=${STRIP} style=${{ marginLeft: `${frame.left}px` }} role="img" aria-label=${qualityWords(points)}>
-      ${spans.map(({ from, to, quality }) =>
-        quality === "good"
-          ? html`<path class="strip-good" d="M${x(from)} ${middle}H${x(to)}" />`
-          : html`<rect class="strip-${quality}" x=${x(from)} width=${Math.max(2, x(to) - x(from))} y="0" height=${STRIP} fill="url(#hatch-${quality})" />`,
-      )}
+    <svg width=${frame.width} height=${STRIP} style=${place} role="img" aria-label=${words}>
+      ${spans.map(({ from, to, quality }) => span(x(from), x(to), quality))}
     </svg>
   </div>`;
 }
 
+function span(from, to, quality) {
+  if (quality === "good") return html`<path class="strip-good" d="M${from} ${STRIP / 2}H${to}" />`;
+  const width = Math.max(2, to - from);
+  return html`<rect x=${from} width=${width} height=${STRIP} fill="url(#hatch-${quality})" />`;
+}
+
 function qualityWords(points) {
-  const share = (quality) => points.filter((point) => point[2] === quality).length / (points.length || 1);
+  const share = (quality) =>
+    points.filter((point) => point[2] === quality).length / (points.length || 1);
   const percent = (quality) => `${Math.round(100 * share(quality))} % ${quality}`;
   return `Quality: ${["good", "uncertain", "bad"].map(percent).join(", ")}`;
 }
@@ -164,7 +183,12 @@ function leave(plot, setIndex) {
 
 function options({ channel, stepped, setIndex, setFrame, ink }) {
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
-  const axis = { stroke: ink("--soft"), font, grid: { stroke: ink("--rule"), width: 1 }, ticks: { show: false } };
+  const axis = {
+    stroke: ink("--soft"),
+    font,
+    grid: { stroke: ink("--rule"), width: 1 },
+    ticks: { show: false },
+  };
   const line = { stroke: ink("--signal"), width: 1.5, points: { show: false }, spanGaps: false };
   const paths = stepped ? uPlot.paths.stepped({ align: 1 }) : undefined;
   const ratio = () => devicePixelRatio;
@@ -175,7 +199,13 @@ function options({ channel, stepped, setIndex, setFrame, ink }) {
     scales: { x: { time: true }, y: { range: (_, low, high) => room(low, high, channel.route) } },
     axes: [
       { ...axis, size: 32, values: (_, splits) => splits.map((s) => tick(s, splits)), space: 80 },
-      { ...axis, ...(channel.route.kind === "bool" && { splits: () => [0, 1] }), size: AXIS_PX[innerWidth < PHONE_PX ? 0 : 1], values: (_, splits) => splits.map((v) => mark(v, channel, splits)), space: 40 },
+      {
+        ...axis,
+        ...(channel.route.kind === "bool" && { splits: () => [0, 1] }),
+        size: AXIS_PX[innerWidth < PHONE_PX ? 0 : 1],
+        values: (_, splits) => splits.map((v) => mark(v, channel, splits)),
+        space: 40,
+      },
     ],
     series: [
       {},
@@ -251,26 +281,31 @@ function colours(node) {
 export function Table({ points, channel }) {
   const [from, setFrom] = useState(0);
   const rows = [...points].reverse().slice(from, from + ROWS);
+  const over = from + ROWS >= points.length;
   const { form } = channel;
-  const cell = (value) => write(channel.plain(value), form);
+  const cell = (value) => html`<td>${write(channel.plain(value), form)}</td>`;
+  const heads = ["Time", `Value${form.unit && `, ${form.unit}`}`, "Lowest", "Highest", "Quality"];
   return html`<details class="as-table">
     <summary>Table of this trend</summary>
     <table>
-      <thead><tr><th scope="col">Time</th><th scope="col">Value${form.unit && `, ${form.unit}`}</th><th scope="col">Lowest</th><th scope="col">Highest</th><th scope="col">Quality</th></tr></thead>
+      <thead>
+        <tr>
+          ${heads.map((head) => html`<th scope="col">${head}</th>`)}
+        </tr>
+      </thead>
       <tbody>
         ${rows.map(
           ([ms, value, quality, low, high]) => html`<tr key=${ms}>
             <td><time title=${exact(ms)}>${moment(ms, points.at(-1)[0])}</time></td>
-            <td>${cell(value)}</td><td>${cell(low ?? value)}</td><td>${cell(high ?? value)}</td><td>${quality}</td>
+            ${[value, low ?? value, high ?? value].map(cell)}
+            <td>${quality}</td>
           </tr>`,
         )}
       </tbody>
     </table>
     <p class="pages">
       <button disabled=${from === 0} onClick=${() => setFrom(from - ROWS)}>Newer</button>
-      <button disabled=${from + ROWS >= points.length} onClick=${() => setFrom(from + ROWS)}>Older</button>
+      <button disabled=${over} onClick=${() => setFrom(from + ROWS)}>Older</button>
     </p>
   </details>`;
 }
-
-const ROWS = 20;

@@ -2,33 +2,33 @@
 
 import { html, useEffect, useState } from "./html.js";
 import { get } from "./api.js";
-import { duration, number } from "./format.js";
+import { duration, number, period } from "./format.js";
 import { Mark } from "./marks.js";
 import { Empty, Failure, Heading, Waiting } from "./pages.js";
 import { channelPath } from "./router.js";
 import { channel, isConnected } from "./store.js";
-import { state as stateWord } from "./words.js";
+import { reason, state as stateWord } from "./words.js";
 
 const EVERY_MS = 2_000;
-const STATE_MARKS = { absent: "bad", starting: "uncertain", online: "good", degraded: "uncertain", offline: "bad", failed: "bad" };
+const STATE_MARKS = {
+  absent: "bad",
+  starting: "uncertain",
+  online: "good",
+  degraded: "uncertain",
+  offline: "bad",
+  failed: "bad",
+};
 const BUS_MARKS = { ok: "good", hung: "bad", stuck: "bad", closed: "bad" };
 
 /** The page at `/devices`. */
 export function Devices() {
   const { answer, failure } = usePolled("devices");
-  if (!answer && failure) {
-    return html`<${Heading}>Devices<//><${Failure} title="The devices could not be read: ${failure}.">This page tries again every two seconds.<//>`;
-  }
-  if (!answer) return html`<${Heading}>Devices<//><${Waiting}>Reading the devices…<//>`;
-  const { devices, buses = [] } = answer;
+  if (answer) return html`<${Heading}>Devices<//><${List} ...${answer} failure=${failure} />`;
+  if (!failure) return html`<${Heading}>Devices<//><${Waiting}>Reading the devices…<//>`;
   return html`<${Heading}>Devices<//>
-    ${failure && html`<p class="message" role="alert">These are the last figures: ${failure}.</p>`}
-    ${!devices.length && html`<${NoDevices} />`}
-    <ul class="devices">${devices.map((each) => html`<${Device} key=${each.id} device=${each} />`)}</ul>
-    ${buses.length > 0 &&
-    html`<section class="buses" aria-labelledby="buses"><h2 id="buses">Buses</h2>
-      <ul class="devices">${buses.map((each) => html`<${Bus} key=${each.name} bus=${each} />`)}</ul>
-    </section>`}`;
+    <${Failure} title="The devices could not be read: ${failure}.">
+      This page tries again every two seconds.
+    <//>`;
 }
 
 /** Asks `path` again and again while somebody looks; keeps the last answer when one fails. */
@@ -36,12 +36,12 @@ function usePolled(path) {
   const [found, setFound] = useState({ answer: null, failure: "" });
   useEffect(() => {
     const abort = new AbortController();
-    const ask = () =>
-      document.hidden ||
-      get(path, {}, abort.signal).then(
-        (answer) => setFound({ answer, failure: "" }),
-        (error) => error.name !== "AbortError" && setFound(({ answer }) => ({ answer, failure: error.message })),
-      );
+    const fail = ({ name, message }) =>
+      name !== "AbortError" && setFound(({ answer }) => ({ answer, failure: message }));
+    const ask = () => {
+      if (document.hidden) return;
+      get(path, {}, abort.signal).then((answer) => setFound({ answer, failure: "" }), fail);
+    };
     ask();
     const timer = setInterval(ask, EVERY_MS);
     return () => {
@@ -52,42 +52,77 @@ function usePolled(path) {
   return found;
 }
 
+function List({ devices, buses, failure }) {
+  return html`
+    ${failure && html`<p class="message" role="alert">These are the last figures: ${failure}.</p>`}
+    ${!devices.length && html`<${NoDevices} />`}
+    <ul class="devices">
+      ${devices.map((each) => html`<${Device} key=${each.id} device=${each} />`)}
+    </ul>
+    ${
+      buses.length > 0 &&
+      html`<section class="buses" aria-labelledby="buses">
+        <h2 id="buses">Buses</h2>
+        <ul class="devices">
+          ${buses.map((each) => html`<${Bus} key=${each.name} bus=${each} />`)}
+        </ul>
+      </section>`
+    }
+  `;
+}
+
 function NoDevices() {
   return html`<${Empty}>
-    <p>No device is configured. <code>leyden probe</code> lists what answers on the buses; each device gets a table <code>[device.name]</code> in the configuration.</p>
+    <p>
+      No device is configured. <code>leyden probe</code> lists what answers on the buses; each
+      device gets a table <code>[device.name]</code> in the configuration.
+    </p>
   <//>`;
 }
 
 function Device({ device }) {
   const mark = isConnected() ? (STATE_MARKS[device.state] ?? "uncertain") : "stale";
+  const since = known(device.since_s) ? ` for ${duration(device.since_s)}` : "";
   return html`<li class="device is-${mark}">
     <div class="device-name">
       <h2>${device.label || device.id}</h2>
-      <p class="device-state"><${Mark} of=${mark} /> ${now(stateWord(device.state))}${known(device.since_s) && ` for ${duration(device.since_s)}`}</p>
+      <p class="device-state"><${Mark} of=${mark} /> ${now(stateWord(device.state))}${since}</p>
       <p class="soft" title=${device.compatible || null}>${device.driver}${place(device)}</p>
     </div>
     <div class="device-facts">
-      <p class="device-error">${device.error ? html`<${Mark} of=${mark} /> ${lastError(device)}` : "No error so far"}</p>
-      <dl class="facts-list">
-        <${Fact} term="Witness" wide>${witness(device.witness)}<//>
-        <${Fact} term="Period">${known(device.period_s) && seconds(device.period_s)}<//>
-        <${Fact} term="Lateness p99">${known(device.lateness_p99_ms) && `${number(device.lateness_p99_ms, device.lateness_p99_ms < 10 ? 1 : 0)} ms`}<//>
-        <${Fact} term="Reads">${counted(device.reads)}<//>
-        <${Fact} term="Errors">${counted(device.errors)}<//>
-        <${Fact} term="Retries">${counted(device.retries)}<//>
-        <${Fact} term="Overruns">${counted(device.overruns)}<//>
-        <${Fact} term="Resets seen">${counted(device.resets)}<//>
-      </dl>
-      <${Channels} keys=${device.channels ?? []} />
+      <p class="device-error">
+        ${device.error ? html`<${Mark} of=${mark} /> ${lastError(device)}` : "No error so far"}
+      </p>
+      <${Facts} device=${device} />
+      <${Channels} keys=${device.channels} />
     </div>
   </li>`;
 }
 
+function Facts({ device }) {
+  return html`<dl class="facts-list">
+    <${Fact} term="Witness" wide>${witness(device.witness)}<//>
+    <${Fact} term="Period">${known(device.period_s) && period(device.period_s)}<//>
+    <${Fact} term="Lateness p99">${milliseconds(device.lateness_p99_ms)}<//>
+    <${Fact} term="Reads">${counted(device.reads)}<//>
+    <${Fact} term="Errors">${counted(device.errors)}<//>
+    <${Fact} term="Retries">${counted(device.retries)}<//>
+    <${Fact} term="Overruns">${counted(device.overruns)}<//>
+    <${Fact} term="Resets seen">${counted(device.resets)}<//>
+  </dl>`;
+}
+
 function Channels({ keys }) {
-  const watched = keys.filter((key) => channel(key));
+  const watched = keys.map(channel).filter(Boolean);
   if (!watched.length) return null;
   return html`<ul class="device-channels" aria-label="Channels">
-    ${watched.map((key) => html`<li><a href=${channelPath(key)}>${shortLabel(channel(key))}<${Mark} of=${channel(key).view.value.mark} /></a></li>`)}
+    ${watched.map(
+      (each) => html`<li key=${each.key}>
+        <a href=${channelPath(each.key)}>
+          ${shortLabel(each)}<${Mark} of=${each.view.value.mark} />
+        </a>
+      </li>`,
+    )}
   </ul>`;
 }
 
@@ -95,10 +130,11 @@ const shortLabel = ({ label }) => label.split(" · ").slice(1).join(" · ") || l
 
 function Bus({ bus }) {
   const mark = isConnected() ? (BUS_MARKS[bus.state] ?? "uncertain") : "stale";
+  const suspect = bus.suspect ? `; suspect ${bus.suspect}` : "";
   return html`<li class="device is-${mark}">
     <div class="device-name">
       <h3>${bus.name}</h3>
-      <p class="device-state"><${Mark} of=${mark} /> ${now(stateWord(bus.state))}${bus.suspect ? `; suspect ${suspect(bus.suspect)}` : ""}</p>
+      <p class="device-state"><${Mark} of=${mark} /> ${now(stateWord(bus.state))}${suspect}</p>
       <p class="soft">${[bus.kind, bus.path].filter(Boolean).join(", ")}</p>
     </div>
     <div class="device-facts bus-facts">
@@ -114,20 +150,26 @@ function Bus({ bus }) {
 /** Share of the time that the wires are in use. */
 function Load({ share, name }) {
   if (!known(share)) return null;
-  const percent = 100 * share;
+  const percent = Math.min(100, 100 * share);
   const text = `${number(percent, percent < 10 ? 1 : 0)} %`;
   return html`<div class="load">
     <span class="load-term">Load</span>
-    <meter class="for-readers" min="0" max="100" value=${percent} aria-label="Load of ${name}">${text}</meter>
+    <meter class="for-readers" min="0" max="100" value=${percent} aria-label="Load of ${name}">
+      ${text}
+    </meter>
     <svg class="load-bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
-      <rect class="load-room" width="100" height="8" /><rect class="load-used" width=${Math.min(100, percent)} height="8" />
+      <rect class="load-room" width="100" height="8" />
+      <rect class="load-used" width=${percent} height="8" />
     </svg>
     <span class="load-share">${text}</span>
   </div>`;
 }
 
 function Fact({ term, wide = false, children }) {
-  return html`<div class=${wide ? "is-wide" : ""}><dt>${term}</dt><dd>${children || "–"}</dd></div>`;
+  return html`<div class=${wide ? "is-wide" : ""}>
+    <dt>${term}</dt>
+    <dd>${children || "–"}</dd>
+  </div>`;
 }
 
 /** A state, or what it was when something was heard last. */
@@ -135,23 +177,19 @@ const now = (state) => (isConnected() ? state : `was ${state}`);
 
 const known = (value) => value !== null && value !== undefined;
 const counted = (value) => known(value) && number(value);
-const seconds = (s) => (s < 1 ? `${number(s * 1000)} ms` : `${number(s, s % 1 ? 1 : 0)} s`);
-const suspect = (address) => (typeof address === "number" ? `0x${address.toString(16).padStart(2, "0")}` : address);
+const milliseconds = (ms) => known(ms) && `${number(ms, ms < 10 ? 1 : 0)} ms`;
 
 function place({ bus, address }) {
-  const at = known(address) && address !== "" ? ` at ${suspect(address)}` : "";
-  return bus ? ` on ${bus}${at}` : "";
+  return bus ? ` on ${bus}${address ? ` at ${address}` : ""}` : "";
 }
 
 function lastError({ error, state }) {
-  const ago = known(error.age_s) ? ` (${duration(error.age_s)} ago)` : "";
-  const text = error.detail || stateWord(error.reason);
-  return state === "online" ? `Last error: ${text}${ago}` : `${text}${ago}`;
+  const text = `${error.detail || reason(error.reason)} (${duration(error.age_s)} ago)`;
+  return state === "online" ? `Last error: ${text}` : text;
 }
 
 function witness(told) {
   if (!told) return "";
   const age = known(told.age_s) ? `, ${duration(told.age_s)} ago` : "";
-  const result = told.result === true ? "right" : told.result === false ? "wrong" : told.result;
-  return `${told.what}: ${result}${age}`;
+  return told.result ? `${told.what}: ${told.result}${age}` : told.what;
 }

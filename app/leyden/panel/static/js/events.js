@@ -1,6 +1,6 @@
 // The events page: the stream as it comes, filtered, followed, and read back as far as it is kept.
 
-import { html, useEffect, useMemo, useReducer, useRef, useState } from "./html.js";
+import { html, useEffect, useMemo, useReducer, useState } from "./html.js";
 import { get } from "./api.js";
 import { count } from "./format.js";
 import { EventRow, GapRow, isSystem, SYSTEM } from "./happenings.js";
@@ -16,68 +16,102 @@ const FIRST_SPAN = 500; // sequence numbers
 export function Events() {
   const [text, setText] = useState("");
   const [readings, setReadings] = useState(false);
-  const [following, setFollowing] = useState(true);
+  const [heldAt, hold] = useState(0); // newest number shown while not following; 0: following
   const [, redraw] = useReducer((n) => n + 1, 0);
   const log = useMemo(() => new Log(readings), [readings]);
-  const held = useRef(0);
-  const held_at = following ? 0 : held.current;
 
   useEffect(() => {
     const stop = onEvents((events, gaps) => log.take(events, gaps) && redraw());
     log.older(head.peek()).then(redraw, redraw);
     return stop;
   }, [log]);
-  useEffect(() => {
-    held.current = following ? 0 : log.newest;
-  }, [following]);
 
   const rows = log.rows.filter((row) => matches(row, text));
-  const shown = held_at ? rows.filter((row) => last(row) <= held_at) : rows;
-  const waiting = rows.length - shown.length;
+  const shown = heldAt ? rows.filter((row) => last(row) <= heldAt) : rows;
   const older = () => {
-    setFollowing(false);
+    hold(log.newest);
     log.older().then(redraw, redraw);
-    redraw();
   };
   return html`<section class="events">
     <${Heading}>Events<//>
     <form class="filter" role="search" onSubmit=${(submit) => submit.preventDefault()}>
-      <label class="field">
-        <span>Route or text</span>
-        <input type="search" value=${text} onInput=${(input) => setText(input.target.value)} autocomplete="off" spellcheck=${false} />
+      <${Search} text=${text} setText=${setText} />
+      <label class="check">
+        <input
+          type="checkbox"
+          checked=${readings}
+          onChange=${(change) => setReadings(change.target.checked)}
+        />
+        With readings
       </label>
-      <label class="check"><input type="checkbox" checked=${readings} onChange=${(change) => setReadings(change.target.checked)} /> With readings</label>
-      <button type="button" aria-pressed=${following} onClick=${() => setFollowing(!following)}>Follow</button>
-      <p class="filter-state" role="status">${waiting > 0 ? `${count(waiting, "newer event")}` : following ? "newest first" : "held"}</p>
+      <button
+        type="button"
+        aria-pressed=${!heldAt}
+        onClick=${() => hold(heldAt ? 0 : Math.max(1, log.newest))}
+      >
+        Follow
+      </button>
+      <p class="filter-state" role="status">${listState(heldAt, rows.length - shown.length)}</p>
     </form>
     <ol class="event-list">
-      ${shown.map((row) => (row.first ? html`<${GapRow} key=${`gap-${row.first}`} gap=${row} />` : html`<${EventRow} key=${row.n} event=${row} />`))}
+      ${shown.map(row)}
     </ol>
     <${End} log=${log} shown=${shown.length} text=${text} older=${older} />
   </section>`;
 }
 
+function Search({ text, setText }) {
+  return html`<label class="field">
+    <span>Route or text</span>
+    <input
+      type="search"
+      value=${text}
+      onInput=${(input) => setText(input.target.value)}
+      autocomplete="off"
+      spellcheck=${false}
+    />
+  </label>`;
+}
+
+function listState(heldAt, waiting) {
+  if (!heldAt) return "newest first";
+  return waiting > 0 ? count(waiting, "newer event") : "held";
+}
+
+function row(each) {
+  if (isGap(each)) return html`<${GapRow} key=${`gap-${each.first}`} gap=${each} />`;
+  return html`<${EventRow} key=${each.n} event=${each} />`;
+}
+
 function End({ log, shown, text, older }) {
-  const message = log.failure
-    ? `Older events could not be read: ${log.failure}.`
-    : log.ended
-      ? "That is where the log begins."
-      : "";
+  const empty = text ? `No event loaded so far has "${text}" in it.` : "Nothing has happened yet.";
   return html`<div class="list-end">
-    ${!shown && !log.busy && html`<p class="message">${text ? `No event loaded so far has "${text}" in it.` : "Nothing has happened yet."}</p>`}
-    ${message && html`<p class="soft">${message}</p>`}
-    ${!log.ended && html`<button disabled=${log.busy} onClick=${older}>${log.busy ? "Reading…" : "Load older"}</button>`}
+    ${!shown && !log.busy && html`<p class="message">${empty}</p>`}
+    ${log.failure && html`<p class="soft">Older events could not be read: ${log.failure}.</p>`}
+    ${log.ended && html`<p class="soft">That is where the log begins.</p>`}
+    ${
+      !log.ended &&
+      html`<button disabled=${log.busy} onClick=${older}>
+        ${log.busy ? "Reading…" : "Load older"}
+      </button>`
+    }
   </div>`;
 }
 
+const isGap = (row) => row.first !== undefined;
 const last = (row) => row.last ?? row.n;
 
+const told = new WeakMap(); // event -> its words in lower case, for the filter
+
 function matches(row, text) {
-  if (!text) return true;
-  if (row.first) return false;
   const wanted = text.toLowerCase().split(/\s+/).filter(Boolean);
-  const told = `${row.route} ${JSON.stringify(row.value ?? "")} ${row.quality ?? ""} ${row.reason ?? ""} ${row.detail ?? ""} ${row.source ?? ""} ${row.n}`.toLowerCase();
-  return wanted.every((word) => told.includes(word));
+  if (!wanted.length) return true;
+  if (isGap(row)) return false;
+  if (!told.has(row)) {
+    const { route, value, quality, reason, detail, source, n } = row;
+    told.set(row, JSON.stringify([route, value, quality, reason, detail, source, n]).toLowerCase());
+  }
+  return wanted.every((word) => told.get(row).includes(word));
 }
 
 /** Events and gaps, newest first: what comes is added before, what is read back behind. */
@@ -115,7 +149,8 @@ export class Log {
     this.#oldest ??= from;
     try {
       let [found, span] = [0, FIRST_SPAN];
-      for (let i = 0; i < SPANS && found < PAGE && !this.ended; i++, span *= 2) found += await this.#stretch(span);
+      for (let i = 0; i < SPANS && found < PAGE && !this.ended; i++, span *= 2)
+        found += await this.#stretch(span);
     } catch (error) {
       this.failure = error.message;
     } finally {
@@ -127,7 +162,9 @@ export class Log {
     const [to, after] = [this.#oldest, Math.max(0, this.#oldest - span)];
     const found = await this.#between(after, to);
     const known = new Set(this.rows.map((row) => row.first ?? row.n));
-    const fresh = found.filter((row) => !known.has(row.first ?? row.n)).sort((a, b) => last(b) - last(a));
+    const fresh = found
+      .filter((row) => !known.has(row.first ?? row.n))
+      .sort((a, b) => last(b) - last(a));
     this.rows = [...this.rows, ...fresh];
     this.#readBack += fresh.length;
     this.#oldest = after;
@@ -138,7 +175,7 @@ export class Log {
   async #between(after, to) {
     const found = [];
     const filter = this.readings ? {} : { route: SYSTEM };
-    for (let next = after; next < to; ) {
+    for (let next = after; next < to;) {
       const page = await get("events", { after: next, limit: 1_000, ...filter });
       found.push(...page.events, ...page.gaps);
       if (!(page.next > next)) break;

@@ -56,6 +56,12 @@ export function duration(seconds) {
   return pair(s, 86_400, "d", 3_600, "h");
 }
 
+/** The distance of two readings: "500 ms", "2 s", "2.5 s". */
+export function period(seconds) {
+  if (seconds < 1) return `${number(seconds * 1000)} ms`;
+  return `${number(seconds, seconds % 1 ? 1 : 0)} s`;
+}
+
 /** Time of day, 24 hours: "20:31:07". */
 export function timeOfDay(ms) {
   return Number.isFinite(ms) ? new Date(ms).toLocaleTimeString("en-GB") : "";
@@ -75,7 +81,8 @@ export function exact(ms) {
   const pad = (value, width = 2) => String(value).padStart(width, "0");
   const day = `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
   const zone = -date.getTimezoneOffset();
-  const offset = `${zone < 0 ? MINUS : "+"}${pad(Math.abs(zone / 60) | 0)}:${pad(Math.abs(zone) % 60)}`;
+  const [hours, minutes] = [Math.floor(Math.abs(zone) / 60), Math.abs(zone) % 60];
+  const offset = `${zone < 0 ? MINUS : "+"}${pad(hours)}:${pad(minutes)}`;
   return `${day} ${timeOfDay(ms)}.${pad(date.getMilliseconds(), 3)} UTC${offset}`;
 }
 

@@ -22,7 +22,10 @@ export function Header() {
     <span class="appliance">${appliance.value.name}</span>
     <nav aria-label="Pages">
       ${WAYS.map(
-        ([href, label, name]) => html`<a href=${href} aria-current=${page.value.name === name ? "page" : null}>${label}</a>`,
+        ([href, label, name]) =>
+          html`<a href=${href} aria-current=${page.value.name === name ? "page" : null}>
+            ${label}
+          </a>`,
       )}
     </nav>
   </header>`;
@@ -32,7 +35,8 @@ export function Header() {
 export function Status() {
   if (phase.value !== "ready") return html`<${Line}><p role="status">Connecting</p><//>`;
   const { state, heardAt } = contact.value;
-  if (state !== "live" && state !== "connecting") return html`<${Lost} state=${state} heardAt=${heardAt} />`;
+  if (state !== "live" && state !== "connecting")
+    return html`<${Lost} state=${state} heardAt=${heardAt} />`;
   const worst = worstMark();
   const sentence = channels.value.length ? health(channels.value) : "No channels";
   return html`<${Line} of=${worst}>
@@ -58,7 +62,13 @@ function worstMark() {
 function Wrong() {
   const wrong = channels.value.filter(({ view }) => view.value.mark !== "good");
   const worst = (a, b) => (b.view.value.mark === "bad") - (a.view.value.mark === "bad");
-  return wrong.length > 0 && html`<span class="wrong">${wrong.sort(worst).map(({ label }) => label).join(", ")}</span>`;
+  return (
+    wrong.length > 0 &&
+    html`<span class="wrong">${wrong
+      .sort(worst)
+      .map(({ label }) => label)
+      .join(", ")}</span>`
+  );
 }
 
 /** The appliance's time of day; its room is kept until that is known. */
@@ -80,7 +90,8 @@ function ClockState() {
   if (!code) return null;
   const good = code === "synced";
   return html`<p class="clock-state ${good ? "" : "is-uncertain"}">
-    ${!good && html`<${Mark} of="uncertain" />`}<span>clock <span class="clock-words">${CLOCKS[code] ?? code}</span></span>
+    ${!good && html`<${Mark} of="uncertain" />`}
+    <span>clock <span class="clock-words">${CLOCKS[code] ?? code}</span></span>
   </p>`;
 }
 

@@ -12,7 +12,19 @@ const BACK = 5_000; // sequence numbers that a channel's short history looks bac
 const RUNS = 12; // rows of it
 
 /** First words of routes that tell of the system, and not of a channel. */
-export const SYSTEM = ["runtime", "device", "service", "process", "event", "alarm", "output", "intent", "clock", "log", "link"];
+export const SYSTEM = [
+  "runtime",
+  "device",
+  "service",
+  "process",
+  "event",
+  "alarm",
+  "output",
+  "intent",
+  "clock",
+  "log",
+  "link",
+];
 
 export const isSystem = ({ route }) => SYSTEM.includes(route.split(/[.;]/, 1)[0]);
 
@@ -26,8 +38,12 @@ export function EventRow({ event }) {
   const { n, route, time, quality = "good" } = event;
   return html`<li class="event ${quality === "good" ? "" : `is-${quality}`}">
     <span class="event-time"><${When} ms=${Date.parse(time)} /></span>
-    <span class="event-route">${channel(route) ? html`<a href=${channelPath(route)}>${route}</a>` : route}</span>
-    <span class="event-says">${quality !== "good" && html`<${Mark} of=${quality} />`} ${sentence(event)}</span>
+    <span class="event-route">
+      ${channel(route) ? html`<a href=${channelPath(route)}>${route}</a>` : route}
+    </span>
+    <span class="event-says">
+      ${quality !== "good" && html`<${Mark} of=${quality} />`} ${sentence(event)}
+    </span>
     <span class="event-n">${n}</span>
   </li>`;
 }
@@ -79,16 +95,18 @@ export function History({ route }) {
   return html`<section class="history" aria-labelledby="history">
     <h2 id="history">What happened last</h2>
     ${rows?.length === 0 && html`<p class="message">Nothing has happened on this channel yet.</p>`}
-    <ol class="runs">${[...(rows ?? [])].reverse().map((row) => html`<${Run} key=${row.key} row=${row} />`)}</ol>
+    <ol class="runs">
+      ${[...(rows ?? [])].reverse().map((row) => html`<${Run} key=${row.key} row=${row} />`)}
+    </ol>
   </section>`;
 }
 
 function Run({ row }) {
-  const several = row.count > 1;
+  const span = `${count(row.count, "reading")} in ${duration((row.to - row.from) / 1000)}`;
   return html`<li class="run ${row.quality === "good" || !row.quality ? "" : `is-${row.quality}`}">
     <span class="event-time"><${When} ms=${row.from} /></span>
     <span class="run-says">${row.quality && html`<${Mark} of=${row.quality} />`} ${row.words}</span>
-    <span class="run-span">${several ? `${count(row.count, "reading")} in ${duration((row.to - row.from) / 1000)}` : ""}</span>
+    <span class="run-span">${row.count > 1 ? span : ""}</span>
   </li>`;
 }
 
@@ -118,7 +136,11 @@ export class Runs {
     const { n, time, quality = "good", reason: code = "", detail = "" } = event;
     const at = Date.parse(time);
     const row = { key: n, n, from: at, to: at, count: 1, quality: own ? quality : "", code };
-    const told = own ? [code ? reason(code) : quality, detail].filter(Boolean).join(" · ") : [event.route.split(".").slice(2).join(" ").replaceAll("_", " "), says(event)].filter(Boolean).join(" · ");
+    const told = own
+      ? [code ? reason(code) : quality, detail].filter(Boolean).join(" · ")
+      : [event.route.split(".").slice(2).join(" ").replaceAll("_", " "), says(event)]
+          .filter(Boolean)
+          .join(" · ");
     this.#push({ ...row, words: told, folds: own });
     return true;
   }
@@ -127,13 +149,29 @@ export class Runs {
   gap({ first, last, reason: code }) {
     const at = clock.wall() ?? 0;
     const words = `${count(last - first + 1, "event")} missing${code ? `: ${reason(code)}` : ""}`;
-    this.#push({ key: `gap-${first}`, n: last, from: at, to: at, count: 1, quality: "bad", words, folds: false });
+    this.#push({
+      key: `gap-${first}`,
+      n: last,
+      from: at,
+      to: at,
+      count: 1,
+      quality: "bad",
+      words,
+      folds: false,
+    });
   }
 
   #push(row) {
     const newest = this.rows.at(-1);
-    const same = newest?.folds && row.folds && newest.quality === row.quality && newest.code === row.code;
-    if (same) this.rows[this.rows.length - 1] = { ...newest, to: row.to, words: row.words, count: newest.count + row.count };
+    const same =
+      newest?.folds && row.folds && newest.quality === row.quality && newest.code === row.code;
+    if (same)
+      this.rows[this.rows.length - 1] = {
+        ...newest,
+        to: row.to,
+        words: row.words,
+        count: newest.count + row.count,
+      };
     else this.rows.push(row);
     if (this.rows.length > RUNS) this.rows.shift();
   }

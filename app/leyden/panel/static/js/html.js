@@ -5,5 +5,12 @@ import htm from "../vendor/htm.js";
 
 export const html = htm.bind(h);
 export { render } from "../vendor/preact.js";
-export { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "../vendor/hooks.js";
+export {
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useReducer,
+  useRef,
+  useState,
+} from "../vendor/hooks.js";
 export { batch, computed, effect, signal } from "../vendor/signals.js";

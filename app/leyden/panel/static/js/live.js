@@ -10,9 +10,9 @@ export const SILENCE_S = 2;
 /**
  * Follows the stream of events over Socket.IO.
  *
- * Calls back `onEvents(events, gaps, frame)` with what is new, in order; `onBeat(beat)`; `onReset()`
- * when the numbers are of another stream than ours; and `onContact({state, heardAt})` when contact
- * is made or lost. `state` is `connecting`, `live`,
+ * Calls back `onEvents(events, gaps, frame)` with what is new, in order; `onBeat(beat)`;
+ * `onReset()` when the numbers are of another stream than ours; and `onContact({state, heardAt})`
+ * when contact is made or lost. `state` is `connecting`, `live`,
  * `silent` (no beat), `cut_off` (the panel beats but hears nothing from the runtime), `full` or
  * `unauthorised`; `heardAt` is the local moment of the last sign of life.
  */

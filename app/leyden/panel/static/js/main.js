@@ -9,7 +9,10 @@ import { follow, page } from "./router.js";
 import { appliance, channel, channels, contact, phase, start } from "./store.js";
 
 function Panel() {
-  const cut = phase.value === "ready" && contact.value.state !== "live" && contact.value.state !== "connecting";
+  const cut =
+    phase.value === "ready" &&
+    contact.value.state !== "live" &&
+    contact.value.state !== "connecting";
   return html`<div class="panel ${cut ? "is-cut" : ""}">
     <${Hatching} />
     <a class="skip" href="#main">Skip to the values</a>
@@ -32,8 +35,8 @@ function Page() {
   return html`<${Room} key=${`${name} ${argument}`} page=${name} argument=${argument} />`;
 }
 
-// Pages beside the first: brought when they are wanted, or as soon as nothing else is to be done, so
-// that they are there when the connection is not.
+// Pages beside the first: brought when they are wanted, or as soon as nothing else is to be done,
+// so that they are there when the connection is not.
 const ROOMS = {
   channel: () => import("./channel-page.js").then(({ ChannelPage }) => ChannelPage),
   devices: () => import("./devices.js").then(({ Devices }) => Devices),
@@ -50,7 +53,11 @@ function Room({ page, argument }) {
   const [failed, setFailed] = useState(false);
   const [, redraw] = useState(0);
   useEffect(() => {
-    if (!brought[page]) bring(page).then(() => redraw(1), () => setFailed(true));
+    if (!brought[page])
+      bring(page).then(
+        () => redraw(1),
+        () => setFailed(true),
+      );
   }, [page]);
   const Page = brought[page];
   if (Page) return html`<${Page} name=${argument} />`;
@@ -71,8 +78,8 @@ const idle = window.requestIdleCallback ?? ((action) => setTimeout(action, 0));
 function Full() {
   return html`<${Heading}>The panel is full<//>
     <${Failure} title="As many people as it can serve are looking at it already.">
-      Nothing is wrong with the appliance. This page tries again by itself every few seconds; closing
-      a panel that nobody looks at makes room.
+      Nothing is wrong with the appliance. This page tries again by itself every few seconds;
+      closing a panel that nobody looks at makes room.
     <//>`;
 }
 
@@ -87,9 +94,16 @@ function Unreachable({ error }) {
 function Title() {
   const bad = channels.value.filter(({ view }) => view.value.mark === "bad").length;
   const { name, argument } = page.value;
-  const titles = { overview: "", devices: "Devices", events: "Events", "not-found": "Nothing here" };
+  const titles = {
+    overview: "",
+    devices: "Devices",
+    events: "Events",
+    "not-found": "Nothing here",
+  };
   const own = name === "channel" ? (channel(argument)?.label ?? argument) : titles[name];
-  const title = [bad ? `${bad} bad` : "", own, appliance.value.name, "leyden"].filter(Boolean).join(" · ");
+  const title = [bad ? `${bad} bad` : "", own, appliance.value.name, "leyden"]
+    .filter(Boolean)
+    .join(" · ");
   useEffect(() => {
     document.title = title;
   }, [title]);

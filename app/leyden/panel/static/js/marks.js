@@ -11,7 +11,9 @@ const SHAPES = { uncertain: WAVES, stale: WAVES, bad: CROSS };
 export function Mark({ of }) {
   if (!SHAPES[of]) return html`<span class="for-readers">${markWord(of)}</span>`;
   return html`<span class="mark is-${of}">
-    <svg viewBox="0 0 14 14" width="14" height="14" aria-hidden="true"><path d=${SHAPES[of]} /></svg>
+    <svg viewBox="0 0 14 14" width="14" height="14" aria-hidden="true">
+      <path d=${SHAPES[of]} />
+    </svg>
     <span class="for-readers">${markWord(of)}</span>
   </span>`;
 }
@@ -28,7 +30,9 @@ export function Hatching() {
   return html`<svg class="hatching" width="0" height="0" aria-hidden="true" focusable="false">
     <defs>
       ${["uncertain", "bad"].map(
-        (name) => html`<pattern id="hatch-${name}" width="6" height="6" patternUnits="userSpaceOnUse">
+        (
+          name,
+        ) => html`<pattern id="hatch-${name}" width="6" height="6" patternUnits="userSpaceOnUse">
           <path class="hatch-line is-${name}" d="M-1 1l2-2M0 6l6-6M5 7l2-2" />
         </pattern>`,
       )}

@@ -23,7 +23,8 @@ function Board({ groups }) {
   const node = useRef(null);
   const { columns } = board.value;
   useLayoutEffect(() => measure(node.current), []);
-  return html`<div class="board" ref=${node} style=${{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))` }}>
+  const grid = { gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))` };
+  return html`<div class="board" ref=${node} style=${grid}>
     ${groups.map(
       ([name, members], i) => html`<section
         class="group" key=${name} aria-labelledby="group-${i}"
@@ -49,7 +50,10 @@ function NoChannels() {
     <${Empty}>
       <p>This appliance reads nothing so far. Describe a device in its configuration:</p>
       <pre>${'[device.air]\ndriver = "bme280"\nbus = "i2c1"\naddress = 0x76\nevery = "1 s"'}</pre>
-      <p><code>leyden check</code> says whether the file is right; <a href="/devices">Devices</a> shows what answers.</p>
+      <p>
+        <code>leyden check</code> says whether the file is right;${" "}
+        <a href="/devices">Devices</a> shows what answers.
+      </p>
     <//>`;
 }
 
@@ -60,7 +64,8 @@ export function Tile({ channel }) {
   return html`<a class="tile is-${view.mark}" href=${channelPath(channel.key)}>
     <span class="tile-label" title=${channel.label}>
       <span class="tile-names">
-        ${owners.length > 0 && html`<span>${owners.reverse().join(" · ")} · </span>`}<span class="tile-name">${name}</span>
+        ${owners.length > 0 && html`<span>${owners.reverse().join(" · ")} · </span>`}
+        <span class="tile-name">${name}</span>
       </span>
       <${Mark} of=${view.mark} />
     </span>
@@ -73,8 +78,9 @@ export function Tile({ channel }) {
 /** A value with its unit on one baseline; struck through when it no longer holds. */
 export function Value({ view, size = 0 }) {
   // One element for both, so that a value that falls and recovers stays where it is.
+  const [struck, role] = view.struck ? ["is-struck", "deletion"] : ["", null];
   return html`<span class="value ${SIZES[size]}">
-    <span class="number ${view.struck ? "is-struck" : ""}" role=${view.struck ? "deletion" : null}>${view.text}</span>
+    <span class="number ${struck}" role=${role}>${view.text}</span>
     ${view.unit && html`<span class="unit">${view.unit}</span>`}
   </span>`;
 }
@@ -95,19 +101,27 @@ function Sparkline({ channel, mark }) {
   }, [channel]);
   return html`<span class="sparkline" aria-hidden="true">
     <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none">
-      ${shape?.band && html`<rect class="band" x="0" width=${WIDTH} y=${shape.band[0]} height=${shape.band[1]} />`}
+      ${shape?.band && html`<${Band} y=${shape.band[0]} height=${shape.band[1]} />`}
       <path class="line" d=${shape?.line || "M0 0"} />
     </svg>
     ${shape?.hatches.map(
-      ([left, width, kind]) => html`<i class="hatch is-${hatchOf(kind, mark)}" style=${{ left: share(left), width: share(width) }}></i>`,
+      ([left, width, kind]) =>
+        html`<i
+          class="hatch is-${hatchOf(kind, mark)}"
+          style=${{ left: share(left), width: share(width) }}
+        ></i>`,
     )}
   </span>`;
 }
 
+const Band = ({ y, height }) =>
+  html`<rect class="band" x="0" width=${WIDTH} y=${y} height=${height} />`;
+
 const share = (part) => `${(100 * part).toFixed(2)}%`;
 
 /** A silence is as bad as the value now is; what was recorded stays what it was. */
-const hatchOf = (kind, mark) => (kind === "bad" || (kind === "silent" && mark === "bad") ? "bad" : "uncertain");
+const hatchOf = (kind, mark) =>
+  kind === "bad" || (kind === "silent" && mark === "bad") ? "bad" : "uncertain";
 
 function options({ route, view }) {
   const { period_s: periodS, normal, step, kind } = route;

@@ -12,7 +12,9 @@ export function Heading({ hidden = false, children }) {
   useEffect(() => {
     if (takeArrival()) heading.current.focus({ preventScroll: true });
   }, []);
-  return html`<h1 ref=${heading} class=${hidden ? "for-readers" : ""} tabindex="-1">${children}</h1>`;
+  return html`<h1 ref=${heading} class=${hidden ? "for-readers" : ""} tabindex="-1">
+    ${children}
+  </h1>`;
 }
 
 /** Said where there is nothing to show, with what to do about it. */

@@ -45,7 +45,8 @@ export function follow() {
 }
 
 function ours(link, click) {
-  const plain = click.button === 0 && !click.metaKey && !click.ctrlKey && !click.shiftKey && !click.altKey;
+  const plain =
+    click.button === 0 && !click.metaKey && !click.ctrlKey && !click.shiftKey && !click.altKey;
   const here = link.origin === location.origin && !link.hash && link.getAttribute("href");
   return plain && here && PAGES.some(([pattern]) => pattern.test(link.pathname));
 }

@@ -12,10 +12,10 @@ export class Sequence {
   /**
    * Takes a frame `{first, last, events, gaps}`.
    *
-   * Returns `{events, gaps, hole}`: the events not seen before in order, the ranges that are lost for
-   * good, and `hole: true` when the numbers just before the frame never came and nothing explains
-   * why. Then nothing is taken and the caller asks again from `this.last`. A hole that is still
-   * there in the answer is a loss, and said to be one.
+   * Returns `{events, gaps, hole}`: the events not seen before in order, the ranges that are lost
+   * for good, and `hole: true` when the numbers just before the frame never came and nothing
+   * explains why. Then nothing is taken and the caller asks again from `this.last`. A hole that is
+   * still there in the answer is a loss, and said to be one.
    */
   take(frame) {
     const gaps = (frame.gaps ?? []).filter((gap) => this.last === null || gap.last > this.last);

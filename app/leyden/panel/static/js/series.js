@@ -79,15 +79,15 @@ export function columns(points, reachS) {
 /**
  * Spans of one quality for the strip under the chart: `{from, to, quality}` in s.
  *
- * A silence that lasts until now is as bad as the value now is, which `mark` tells; an earlier one is
- * no span at all.
+ * A silence that lasts until now is as bad as the value now is, which `mark` tells; an earlier one
+ * is no span at all.
  */
 export function spans(points, reachS, endS, mark) {
   const found = [];
   points.forEach(([ms, , quality], i) => {
     const from = ms / 1000;
     const next = points[i + 1] ? points[i + 1][0] / 1000 : endS;
-    // A value holds for about a period; what was said to be bad is bad until something else is said.
+    // A value holds for about a period; what was said to be bad is so until something else is said.
     const to = next - from > reachS && quality !== "bad" ? from + reachS / GAP : next;
     const newest = found.at(-1);
     if (newest && newest.quality === quality && from - newest.to < 1e-6) newest.to = to;
@@ -95,7 +95,8 @@ export function spans(points, reachS, endS, mark) {
   });
   const last = found.at(-1);
   const silent = last && endS - last.to > 1 && mark !== "good";
-  if (silent) found.push({ from: last.to, to: endS, quality: mark === "bad" ? "bad" : "uncertain" });
+  if (silent)
+    found.push({ from: last.to, to: endS, quality: mark === "bad" ? "bad" : "uncertain" });
   return found;
 }
 

@@ -11,7 +11,8 @@ const TICK_MS = 250; // a value is at most this much older than its mark
 const RETRY_MS = 2_000;
 const NOTICE_S = 12; // how long the sentence about what was caught up stays
 const FETCHES = 3; // sparklines asked for at a time
-const CHANGES = /^(device\.\w+\.(attached|detached)|runtime\.booted)$/; // what the catalog may follow
+// After these the catalog may be another one.
+const CHANGES = /^(device\.\w+\.(attached|detached)|runtime\.booted)$/;
 const SPARK = { span_s: 600, points: 120 };
 
 export const clock = new ApplianceClock();
@@ -181,7 +182,8 @@ function tick() {
 }
 
 const refetchTraces = debounce(() => fillTraces(channels.value), 2_000);
-const refetchCatalog = debounce(() => describe().catch(() => {}), 1_000); // the next change asks again
+// Where this fails the next change asks again.
+const refetchCatalog = debounce(() => describe().catch(() => {}), 1_000);
 
 /** Fills each channel's sparkline with what was there before the page was. */
 async function fillTraces(wanted) {

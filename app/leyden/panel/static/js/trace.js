@@ -57,9 +57,10 @@ export class Trace {
   /**
    * Draws into a box of `width` by `height`: `{line, hatches, band}`.
    *
-   * `line` is an SVG path; `hatches` are `[left, width, kind]`, in shares of the width, where there was no value to trust, `kind`
-   * being `uncertain`, `bad`, or `silent` for a silence that lasts until now; `band` is `[y, height]`
-   * of the normal range, or null. `silent` says that no value holds any more.
+   * `line` is an SVG path; `hatches` are `[left, width, kind]`, in shares of the width, where there
+   * was no value to trust, `kind` being `uncertain`, `bad`, or `silent` for a silence that lasts
+   * until now; `band` is `[y, height]` of the normal range, or null. `silent` says that no value
+   * holds any more.
    */
   draw({ at, width, height, periodS, normal, step, stepped, silent }) {
     const points = this.points(at);

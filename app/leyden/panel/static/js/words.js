@@ -53,7 +53,8 @@ export function reasonLine({ quality, reason: code, detail = "" }, ageS) {
 const join = (...parts) => parts.filter(Boolean).join(" · ");
 
 /** What a mark means, for those who cannot see it. */
-export const markWord = (mark) => ({ good: "good", uncertain: "uncertain", stale: "stale", bad: "bad" })[mark];
+export const markWord = (mark) =>
+  ({ good: "good", uncertain: "uncertain", stale: "stale", bad: "bad" })[mark];
 
 /** The label of a channel with its device: "Air · temperature". */
 export function label({ label: own, group, route, device }) {
@@ -63,7 +64,9 @@ export function label({ label: own, group, route, device }) {
   const before = group || capital((device || owner).replaceAll("_", " "));
   if (name.toLowerCase().startsWith(before.toLowerCase())) return name;
   // Sentence case goes through the whole label; "Bed 1" and "PM2.5" are names and stay.
-  const inside = /^[A-Z][a-z]+(?![a-z]| \d)/.test(name) ? name.charAt(0).toLowerCase() + name.slice(1) : name;
+  const inside = /^[A-Z][a-z]+(?![a-z]| \d)/.test(name)
+    ? name.charAt(0).toLowerCase() + name.slice(1)
+    : name;
   return `${before} · ${inside}`;
 }
 
@@ -75,7 +78,9 @@ export function health(channels) {
   if (!bad && !unsure) return `All ${count(marks.length, "channel")} good`;
   if (!bad) return `${count(unsure, "channel")} uncertain`;
   // Both fit on a phone's line only without the noun.
-  return unsure ? `${bad} without a value, ${unsure} uncertain` : `${count(bad, "channel")} without a value`;
+  return unsure
+    ? `${bad} without a value, ${unsure} uncertain`
+    : `${count(bad, "channel")} without a value`;
 }
 
 /** What was caught up after `awayS` without contact. */
@@ -90,17 +95,34 @@ const TELLERS = [
   [/^runtime\.booted$/, ({ devices }) => join("running", payload(devices))],
   [/^runtime\.shutting_down$/, (value) => join("stopping", payload(value))],
   [/^runtime\.shutdown$/, (value) => join("stopped", payload(value))],
-  [/^runtime\.identity$/, ({ model, hostname, os, device_id: id }) => join(model, hostname, os, id && `id ${id}`)],
-  [/^clock\.wall$/, ({ state: now, step_s: step }) => join(now, step ? `stepped by ${duration(Math.abs(step))}` : "")],
+  [
+    /^runtime\.identity$/,
+    ({ model, hostname, os, device_id: id }) => join(model, hostname, os, id && `id ${id}`),
+  ],
+  [
+    /^clock\.wall$/,
+    ({ state: now, step_s: step }) =>
+      join(now, step ? `stepped by ${duration(Math.abs(step))}` : ""),
+  ],
   [/^device\./, ({ device, channels, ...rest }) => payload(rest)],
-  [/^service\./, ({ service, restarts, ...rest }) => join(payload(rest), restarts ? `restart ${restarts}` : "")],
-  [/^intent\./, ({ payload: asked, who, role, outcome, detail }) => join(payload(asked), outcome, detail, who && `by ${who}`, role)],
+  [
+    /^service\./,
+    ({ service, restarts, ...rest }) => join(payload(rest), restarts ? `restart ${restarts}` : ""),
+  ],
+  [
+    /^intent\./,
+    ({ payload: asked, who, role, outcome, detail }) =>
+      join(payload(asked), outcome, detail, who && `by ${who}`, role),
+  ],
 ];
 
 /** What an event says, without its route and time. */
 export function says({ route, value, detail }) {
   const teller = TELLERS.find(([pattern]) => pattern.test(route))?.[1] ?? payload;
-  const told = value !== null && typeof value === "object" && !Array.isArray(value) ? teller(value) : payload(value);
+  const told =
+    value !== null && typeof value === "object" && !Array.isArray(value)
+      ? teller(value)
+      : payload(value);
   return join(told, detail && !told.includes(detail) ? detail : "");
 }
 
