@@ -384,7 +384,7 @@ def test_a_sleeping_sensor_is_woken_by_the_probe() -> None:
     with Bench(load_kit("leyden_drivers.pms5003")) as bench:
         assert bench.settle()
         bench.bus.write(SLEEP)
-        bench.run_for(12.0)
+        bench.run_for(10.0)
         assert bench.status().state is not DeviceState.ONLINE
         assert bench.settle(60.0)
 

@@ -270,3 +270,12 @@ def test_no_answer_while_stopping_is_reported_and_stops_nothing_else(rig: Rig) -
     rig.runtime.shutdown()
     assert air.calls[-1] == soil.calls[-1] == "stop"
     assert rig.routes("runtime.")[-1] == "runtime.shutdown"
+
+
+def test_how_long_nothing_came_is_said_once(rig: Rig) -> None:
+    air = Thermometer()
+    boot_with(rig, air)
+    rig.run_for(1)
+    air.fail["read"] = NoDataError("no frame for 6 s; check TX")
+    rig.run_for(6)
+    assert rig.of("device.air.failed")[0].detail == "no frame for 6 s; check TX"

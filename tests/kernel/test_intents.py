@@ -5,9 +5,20 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
 from kernel.parts import Rig, Thermometer
 
-from leyden.kernel import Answer, ComponentError, Intent, Outcome, Role, Runtime, Value
+from leyden.kernel import (
+    Answer,
+    ComponentError,
+    Delivery,
+    Event,
+    Intent,
+    Outcome,
+    Role,
+    Runtime,
+    Value,
+)
 
 
 class Vent(Thermometer):
@@ -135,3 +146,39 @@ def test_a_handler_that_breaks_is_an_answer_not_a_crash(rig: Rig) -> None:
 
     rig.runtime.register_goal("test.broken", broken, Role.VIEWER)
     assert submit(rig, Intent("test.broken")).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("payload", [object(), {1: "a"}, {"value": object()}, bytearray(b"x")])
+def test_a_payload_that_is_no_plain_data_is_refused_and_holds_nobody_up(
+    rig: Rig, payload: Any
+) -> None:
+    vented(rig)
+    intent = Intent("device.write", payload, "test", Role.OPERATOR, key="k1")
+    assert [submit(rig, intent).outcome for _ in range(2)] == [Outcome.REFUSED] * 2
+
+
+def test_a_handler_that_is_interrupted_holds_nobody_up_who_asks_again(rig: Rig) -> None:
+    def interrupted(intent: Intent) -> Value:
+        raise KeyboardInterrupt
+
+    rig.runtime.register_goal("break.in", interrupted, Role.VIEWER)
+    intent = Intent("break.in", key="k1")
+    with pytest.raises(KeyboardInterrupt):
+        rig.runtime.submit(intent)
+    assert rig.runtime.submit(intent).outcome is Outcome.FAILED
+
+
+def test_a_rule_that_asks_for_what_it_reacts_to_is_ended_by_an_answer(rig: Rig) -> None:
+    answers: list[Answer] = []
+
+    def ask_again(event: Event) -> None:
+        answers.append(rig.runtime.submit(Intent("go.on")))
+
+    rig.runtime.register_goal("go.on", lambda intent: None, Role.VIEWER)
+    rig.runtime.events.subscribe(
+        ask_again, name="rule", prefix="intent.go.on", delivery=Delivery.INLINE
+    )
+    rig.runtime.submit(Intent("go.on"))
+    assert answers[-1].outcome is Outcome.FAILED
+    assert "follows from itself in more than 1000 events" in answers[-1].detail
+    assert rig.runtime.events.head < 5000

@@ -873,3 +873,37 @@ def test_what_a_component_publishes_carries_its_name(rig: Rig) -> None:
     rig.runtime.boot()
     rig.run_for(0.5)
     assert rig.of("mood.level")[0].source == "service.ticker"
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.005, 0.02])
+def test_what_is_added_while_the_runtime_ends_never_outlives_it(delay_s: float) -> None:
+    runtime, booted, over = Runtime("rush"), threading.Event(), threading.Event()
+    refused: list[Exception] = []
+    runtime.events.subscribe(
+        lambda event: booted.set(), name="b", prefix="runtime.booted", delivery=Delivery.INLINE
+    )
+
+    def add() -> None:
+        try:
+            for i in range(40):
+                runtime.add_device(Thermometer(), f"d{i}", every_s=0.01)
+                runtime.add_process(Listener(f"p{i}", "air."))
+                runtime.add_service(Ticker(f"s{i}", 0.01))
+        except LeydenError as error:
+            refused.append(error)
+
+    before = set(threading.enumerate())
+    runner = threading.Thread(target=runtime.run)
+    runner.start()
+    assert booted.wait(10)
+    adder = threading.Thread(target=add)
+    adder.start()
+    over.wait(delay_s)
+    runtime.request_shutdown("enough")
+    for each in (runner, adder):
+        each.join(20)
+    for lane in set(threading.enumerate()) - before:
+        lane.join(5)
+    assert refused == []
+    assert {lane.name for lane in set(threading.enumerate()) - before} == set()
+    assert all(status.state == "stopped" for status in runtime.services())

@@ -546,3 +546,42 @@ def test_a_failure_on_a_failure_report_does_not_vanish_and_is_not_told_for_ever(
     assert told == {"first", "watcher", "other"}
     assert watcher.counters()["errors"] == other.counters()["errors"] == 2
     assert len(rig.of("event.subscriber_error")) == 3
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+@pytest.mark.parametrize("width", [2, 5])
+def test_a_loop_that_answers_one_event_with_several_ends_too(
+    rig: Rig, delivery: Delivery, width: int
+) -> None:
+    events = rig.runtime.events
+    events.declare(AIR)
+
+    def multiply(event: Event) -> None:
+        for _ in range(width):
+            events.publish(AIR, event.value, source="rule")
+
+    rule = events.subscribe(multiply, name="rule", prefix="air.", delivery=delivery)
+    events.publish(AIR, 1.0)
+    rig.run_for(1)
+    assert events.head < 2000
+    told = rig.of("event.feedback_loop")
+    assert len(told) == 1
+    assert told[0].value["source"] == "rule"
+    if rule.counters()["quarantined"]:
+        assert rig.of("event.subscriber_error")[-1].value["quarantined"] is True
+
+
+def test_a_thousand_calm_chains_are_no_loop(rig: Rig) -> None:
+    events = rig.runtime.events
+    chain = [events.declare(Route.of(f"step{i}.level")) for i in range(10)]
+
+    def pass_on(event: Event) -> None:
+        at = int(event.route[4])
+        if at < 9:
+            events.publish(chain[at + 1], event.value)
+
+    events.subscribe(pass_on, name="chain", prefix="step", delivery=Delivery.INLINE)
+    for value in range(1000):
+        events.publish(chain[0], float(value))
+    assert events.latest("step9.level").value == 999  # type: ignore[union-attr]  # it is there
+    assert not rig.of("event.feedback_loop")

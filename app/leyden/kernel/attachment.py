@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -401,6 +402,8 @@ class Attachment:
         if self._good_ns is None:
             return detail
         what, semicolon, remedy = detail.partition(";")
+        if _SAYS_HOW_LONG.search(what):
+            return detail
         return f"{what} for {self._age() / NS:.0f} s{semicolon}{remedy}"
 
     def _is_too_old(self) -> bool:
@@ -481,6 +484,7 @@ class Attachment:
 
 
 _Judged = tuple[Value, Doubt | None]
+_SAYS_HOW_LONG: Final = re.compile(r" for \d+ s$")
 _WORDS: Final = {bool: "true or false", str: "text"}
 
 

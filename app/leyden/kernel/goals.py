@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from leyden.kernel.errors import DuplicateError
-from leyden.kernel.event import Event, Value
+from leyden.kernel.errors import DuplicateError, FeedbackLoopError
+from leyden.kernel.event import Event, Value, freeze
 from leyden.kernel.executor import Signal
 from leyden.kernel.intent import Answer, Intent, Outcome, Role
 from leyden.kernel.stream import EventStream
@@ -55,7 +55,10 @@ class Goals:
 
     def submit(self, intent: Intent) -> Answer:
         """Carry out an intent, or refuse it; never raises."""
-        size = len(msgspec.json.encode(intent.payload))
+        try:
+            size = len(msgspec.json.encode(freeze(intent.payload)))
+        except (TypeError, ValueError) as error:
+            return Answer(Outcome.REFUSED, str(error))
         if size > _PAYLOAD_BYTES:
             words = f"found a payload of {size} bytes, expected at most {_PAYLOAD_BYTES}"
             return Answer(Outcome.REFUSED, words)
@@ -70,12 +73,20 @@ class Goals:
             while len(self._asked) > _KEYS_KEPT:  # the oldest are forgotten first
                 del self._asked[next(iter(self._asked))]
         if known is None:
-            asked.answer = self._carry_out(intent)
-            asked.done.set()
+            try:
+                asked.answer = self._carry_out(intent)
+            finally:
+                asked.done.set()
         asked.done.wait()
         return asked.answer
 
     def _carry_out(self, intent: Intent) -> Answer:
+        try:
+            return self._answer(intent)
+        except FeedbackLoopError as error:  # asked for by a handler of what it led to
+            return Answer(Outcome.FAILED, str(error))
+
+    def _answer(self, intent: Intent) -> Answer:
         goal = self._goals.get(intent.goal)
         if goal is None:
             known = ", ".join(sorted(self._goals))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Final
 
 from leyden.kernel.context import Context
@@ -23,6 +24,7 @@ class Reactor:
         self._ctx = ctx
         self._events = ctx.events
         self._subscription: Subscription | None = None
+        self._guard = threading.Lock()
         for word in _WORDS:
             self._events.declare_system(f"process.{process.name}.{word}")
 
@@ -44,7 +46,8 @@ class Reactor:
 
     def stop(self, timeout_s: float) -> None:
         """Stop the process if it was started, waiting at most `timeout_s` for each step."""
-        subscription, self._subscription = self._subscription, None
+        with self._guard:  # a removal and a shutdown may both come to it
+            subscription, self._subscription = self._subscription, None
         if subscription is None:
             return
         subscription.cancel()

@@ -446,6 +446,8 @@ class Runtime:
             del self._reactors[reactor.name]
             self._disown(reactor.name)
             raise
+        if not self._up:  # a shutdown came by before it had started
+            reactor.stop(_STOP_WAIT_S)
 
     # Shutdown, step by step
 
@@ -479,13 +481,14 @@ class Runtime:
         # Fresh lanes, and nothing asked for, for a second boot of the same runtime.
         self._last_exit_code, self._exit_code, self._stop_reason = self._exit_code, 0, ""
         self._stop_asked.clear()
-        self._overseer = Overseer(self.executor)
-        self._samplers = {
-            name: Sampler(name, self.executor, sampler.transport)
-            for name, sampler in self._samplers.items()
-        }
-        self._lane_of = {id: self._samplers[old.name] for id, old in self._lane_of.items()}
-        self.booted = self._stopping = False
+        with self._admin:
+            self._overseer = Overseer(self.executor)
+            self._samplers = {
+                name: Sampler(name, self.executor, sampler.transport)
+                for name, sampler in self._samplers.items()
+            }
+            self._lane_of = {id: self._samplers[old.name] for id, old in self._lane_of.items()}
+            self.booted = self._stopping = False
 
     # Small things
 

@@ -25,6 +25,9 @@ from leyden.kernel.subscription import Delivery, Overflow, Subscription
 
 HOP_LIMIT: Final = 32  # events in one causal chain before it counts as a feedback loop
 _HOPS_AFTER_REPORT: Final = 4
+_DEEP: Final = 4  # from this hop on the events of one trace are counted …
+DEEP_LIMIT: Final = 1000  # … because a loop that answers one with two would need 2 ** 32 to end
+_TRACES_COUNTED: Final = 64
 SYNC_TIMEOUT_S: Final = 0.05  # how long a command waits for its record to be on disk
 
 SUBSCRIBER_ERROR: Final = "event.subscriber_error"
@@ -136,6 +139,7 @@ class EventStream:
         self._in_flight = _Targets(())  # whom it is being delivered to
         self._in_lane: dict[int, Event] = {}  # what each queued subscriber's thread is handling
         self._looping: deque[int] = deque(maxlen=64)  # traces already reported as loops
+        self._deep: dict[int, int] = {}  # events of a trace from `_DEEP` on
         for key in (SUBSCRIBER_ERROR, FEEDBACK_LOOP, LOG_STALLED):
             self.declare_system(key)
 
@@ -429,8 +433,8 @@ class EventStream:
                 trace = follows = hops = 0
             else:
                 trace, follows, hops = cause.trace or cause.n, cause.n, cause.hops + 1
-                if hops > HOP_LIMIT:
-                    raise self._feedback(node, source, cause)
+                if hops >= _DEEP:
+                    self._refuse_loop(node, source, cause)
             acquire()
             try:
                 n = self._next
@@ -518,8 +522,8 @@ class EventStream:
         cause = self._handled_here()
         if cause is None:
             return 0, 0, 0
-        if cause.hops >= HOP_LIMIT:
-            raise self._feedback(node, source, cause)
+        if cause.hops + 1 >= _DEEP:
+            self._refuse_loop(node, source, cause)
         return cause.trace or cause.n, cause.n, cause.hops + 1
 
     def _targets_of(self, key: str) -> _Targets:
@@ -540,9 +544,21 @@ class EventStream:
             f'route "{key}" is not declared; call events.declare(Route.of("{key}", …)) first'
         )
 
-    def _feedback(self, node: _Node, source: str, cause: Event) -> FeedbackLoopError:
+    def _refuse_loop(self, node: _Node, source: str, cause: Event) -> None:
+        hops, trace = cause.hops + 1, cause.trace or cause.n
+        if hops > HOP_LIMIT:
+            raise self._feedback(node, source, cause, f"in {HOP_LIMIT} hops")
+        if hops > HOP_LIMIT - _HOPS_AFTER_REPORT:
+            return  # a report of a loop, and what reacts to it
+        led_to = self._deep[trace] = self._deep.get(trace, 0) + 1
+        if led_to > DEEP_LIMIT:
+            raise self._feedback(node, source, cause, f"in more than {DEEP_LIMIT} events")
+        if len(self._deep) > _TRACES_COUNTED:
+            self._deep.pop(min(self._deep), None)
+
+    def _feedback(self, node: _Node, source: str, cause: Event, how_far: str) -> FeedbackLoopError:
         who, trace = source or "somebody", cause.trace or cause.n
-        text = f"{node.key} published by {who} follows from itself in {HOP_LIMIT} hops"
+        text = f"{node.key} published by {who} follows from itself {how_far}"
         if trace not in self._looping:
             self._looping.append(trace)
             value = {"route": node.key, "source": source, "trace": trace, "hops": HOP_LIMIT}
@@ -551,8 +567,11 @@ class EventStream:
         return FeedbackLoopError(text)
 
     def _failed(self, subscription: Subscription, event: Event, error: Exception) -> None:
-        worth_telling = subscription.failed(error)
-        if worth_telling and not isinstance(error, (FeedbackLoopError, ReportedError)):
+        news = subscription.failed(error)
+        # A loop has its own event, and so has a process's failure; that somebody is called no more
+        # because of it has none yet.
+        looped = isinstance(error, FeedbackLoopError) and not subscription.quarantined
+        if news and not looped and not isinstance(error, ReportedError):
             value = {
                 "subscriber": subscription.name,
                 "route": event.route,
@@ -567,7 +586,9 @@ class EventStream:
         self, key: str, value: dict[str, Value], detail: str, cause: Event, hops: int
     ) -> None:
         source = str(value.get("subscriber", "stream"))
-        hops = min(hops, HOP_LIMIT - _HOPS_AFTER_REPORT)
+        most = HOP_LIMIT - _HOPS_AFTER_REPORT
+        ended = self._deep.get(cause.trace or cause.n, 0) >= DEEP_LIMIT
+        hops = most if ended else min(hops, most)  # a report of a loop is no part of it
         self.publish(
             key, value, source=source, detail=detail, cause=structs.replace(cause, hops=hops)
         )

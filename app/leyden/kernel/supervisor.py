@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,7 @@ class Supervisor:
         self._runtime = runtime
         self._runs: dict[str, ServiceRun] = {}
         self._open = False  # between `start_all` and `stop_all`
+        self._guard = threading.Lock()  # none is started behind the back of `stop_all`
 
     def add(self, service: Service) -> ServiceRun:
         """Take a service in and declare its lifecycle routes."""
@@ -61,18 +63,18 @@ class Supervisor:
             ComponentError: there is no such service, or the runtime is not up.
         """
         run = self._known(name)
-        if not self._open:
+        if not self._start(run):
             raise ComponentError(f"service {name} cannot be started: the runtime is not up")
-        run.start(self._runtime.executor)
 
     def start_if_enabled(self, service: Service) -> None:
         """Start a service that has just been added, if the others have been started."""
-        if self._open and service.enabled:
-            self.start(service.name)
+        if service.enabled:
+            self._start(self._known(service.name))
 
     def start_all(self) -> None:
         """Start every enabled service in order of registration."""
-        self._open = True
+        with self._guard:
+            self._open = True
         for run in list(self._runs.values()):
             self.start_if_enabled(run.service)
 
@@ -82,8 +84,9 @@ class Supervisor:
 
     def stop_all(self) -> None:
         """Stop every service, last started first. All are asked before any is waited for."""
-        self._open = False
-        runs = list(reversed(self._runs.values()))
+        with self._guard:
+            self._open = False
+            runs = list(reversed(self._runs.values()))
         for run in runs:
             run.ask_to_stop()
         for run in runs:
@@ -133,6 +136,12 @@ class Supervisor:
         )
         if critical:
             self._runtime.request_shutdown(detail, exit_code=CRITICAL_EXIT)
+
+    def _start(self, run: ServiceRun) -> bool:
+        with self._guard:
+            if self._open:
+                run.start(self._runtime.executor)
+            return self._open
 
     def _stop(self, run: ServiceRun) -> bool:
         ended = run.stop()
