@@ -57,7 +57,7 @@ class Service:
     restart: Restart = Restart()
     critical: bool = False
     enabled: bool = True  # whether boot starts it
-    stop_deadline_s: float = 2.0
+    stop_deadline_s: float = 1.0  # services, processes and buses share a shutdown of seconds
 
     def start(self, ctx: Context) -> None:
         """Declare routes, open what is needed; called again at each restart."""
