@@ -7,8 +7,8 @@ import os
 from hypothesis import HealthCheck, settings
 
 # A deadline for one example measures the machine, not the code: two cores shared with browsers and
-# other processes. pytest's own timeout ends what hangs. Where a result has to be the same each time,
-# examples are too; people at their desks look for new ones.
+# other processes. pytest's own timeout ends what hangs. In CI the examples are the same each time;
+# people at their desks look for new ones.
 settings.register_profile(
     "desk", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
