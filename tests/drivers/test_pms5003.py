@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from leyden.hal.mock.curves import Sine
 from leyden.hal.mock.rig import Rig
 from leyden.kernel import (
+    NS,
     UNCERTAIN,
     ChecksumError,
     DeviceError,
@@ -387,6 +390,25 @@ def test_a_sleeping_sensor_is_woken_by_the_probe() -> None:
         bench.run_for(10.0)
         assert bench.status().state is not DeviceState.ONLINE
         assert bench.settle(60.0)
+
+
+@pytest.mark.parametrize("after_power_s", [1.1 + 0.1 * i for i in range(24)])
+def test_the_first_value_after_the_warm_up_was_not_measured_during_it(after_power_s: float) -> None:
+    model = Modelled()
+    model.rig.world.set("dust.pm2_5", 300.0)
+    device = PMS5003(model.uart, Pms5003Options())
+    device.clock = model.clock
+    model.clock.sleep(after_power_s)
+    device.probe()
+    device.start()
+    over = model.clock.monotonic_ns() + round(device.warm_up_s * NS)
+    while model.clock.monotonic_ns() < over:
+        with suppress(NotReadyError):
+            device.read()
+        model.clock.sleep(min(3.0, max(0.001, (over - model.clock.monotonic_ns()) / NS)))
+    with suppress(NotReadyError):
+        value = device.read().values()["pm2_5"]
+        assert value == 300.0
 
 
 def test_sizes_nobody_sets_follow_pm2_5() -> None:

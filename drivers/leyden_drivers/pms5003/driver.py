@@ -73,7 +73,8 @@ class PMS5003(Device[TableReading]):
     bus_kind = "uart"
     compatible = "plantower,pms5003"
     witness = "frame length and sum, sizes in order, frames keep coming"
-    warm_up_s: ClassVar[float] = WARM_UP_S
+    # What is read may be as old as frames are apart, and has to be of after the warm-up as well.
+    warm_up_s: ClassVar[float] = WARM_UP_S + STABLE_PERIOD_S
 
     def __init__(self, bus: Uart, options: Pms5003Options) -> None:
         self._uart = bus
