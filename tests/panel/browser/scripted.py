@@ -248,6 +248,12 @@ class Plant:
                     self._read(machine, t)
             self._moved.notify_all()
 
+    def tick_all(self) -> None:
+        """Publish one reading of every device, due or not."""
+        with self._moved:
+            for machine in self.machines.values():
+                self._read(machine, self.elapsed())
+
     def add(self, machine: Machine) -> None:
         """Attach one more device."""
         self.machines = {**self.machines, machine.row.id: machine}
@@ -484,4 +490,4 @@ def _value(channel: RouteRow, wave: Wave, t: float) -> float | bool:
     if channel.route == "host.uptime":
         return round(wave.middle + t)
     step = channel.step or 0.01
-    return max(channel.minimum or -1e9, round(round(wave.at(t) / step) * step, 6))
+    return round(round(wave.at(t) / step) * step, 6)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from panel.browser.house import DESK, PHONE, ROOT, House, Scheme, Visitor, wait_until
-from panel.browser.scripted import Plant
+from panel.browser.scripted import Plant, Wave
 from playwright.sync_api import Browser, Page, expect
 
 from leyden.panel import vendor
@@ -250,6 +250,21 @@ def test_what_is_touched_is_large_enough_for_a_finger(
           .map(([name, { width, height }]) => `${name} ${width}x${height}`)"""
     )
     assert [each for each in small if not each.startswith("Skip")] == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [320, 390, 768, 1024, 2560])
+def test_no_page_is_wider_than_its_window(
+    build: Callable[..., House], visit: Callable[..., Visitor], width: int
+) -> None:
+    """With a long name and long numbers as well."""
+    plant = Plant(name="north-greenhouse-with-a-very-long-name")
+    plant.machines["air"].waves = (Wave(-1_234_567.25, 0.1, 9),) * 3
+    visitor = visit(build(plant.start()), (width, 800))
+    for path in PAGES:
+        page = visitor.open(path)
+        drawn(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
 @pytest.mark.browser

@@ -249,6 +249,44 @@ def test_a_gap_in_the_numbers_is_said_and_shown(
     assert page.evaluate("window.lost") == [*range(gap.first, gap.last + 1)]
 
 
+def test_reading_back_brings_every_event_there_is(
+    build: Callable[..., House], visit: Callable[..., Visitor]
+) -> None:
+    """Over more than one page of the API, and down to where the log begins."""
+    plant = Plant()
+    plant.base = plant.head = 0
+    for _ in range(120):
+        plant.tick_all()
+    house = build(plant)
+    page = visit(house).open("/events")
+    page.get_by_label("With readings").check()
+    page.locator(".event").nth(50).wait_for()
+    while page.get_by_role("button", name="Load older").count():
+        page.get_by_role("button", name="Load older").click()
+        page.wait_for_timeout(200)
+    expect(page.get_by_text("That is where the log begins.")).to_be_visible()
+    numbers = [int(text) for text in page.locator(".event-n").all_text_contents()]
+    assert numbers == sorted(plant.numbers(), reverse=True)
+
+
+def test_held_events_wait_until_they_are_asked_for(
+    house: House, visit: Callable[..., Visitor]
+) -> None:
+    page = visit(house).open("/events")
+    page.locator(".event").first.wait_for()
+    page.get_by_role("button", name="Follow").click()
+    before = page.locator(".event").count()
+    house.plant.publish("service.sampler.restart", {"restarts": 1})
+    expect(page.locator(".filter-state")).to_have_text("1 newer event")
+    assert page.locator(".event").count() == before
+    page.get_by_role("button", name="Follow").click()
+    expect(page.locator(".event").first).to_contain_text("service.sampler.restart")
+    page.get_by_label("Route or text").fill("SAMPLER rest")
+    expect(page.locator(".event")).to_have_count(1)
+    page.get_by_label("Route or text").fill("nothing like it")
+    expect(page.get_by_text('No event loaded so far has "nothing like it" in it.')).to_be_visible()
+
+
 def test_the_browsers_own_clock_does_not_matter(
     house: House, visit: Callable[..., Visitor]
 ) -> None:

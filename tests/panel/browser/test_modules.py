@@ -297,6 +297,7 @@ def test_values_are_shown_in_the_form_of_their_route(
         (("uncertain", "saturated", ""), 0.2, "at the end of its range"),
         (("bad", "no_data", "not connected"), 9, "9 s old · not connected"),
         (("uncertain", "warming_up", "warming up, 13 s to go"), 1, "warming up, 13 s to go"),
+        (("bad", "no_data", ""), None, "no value yet"),
         (("bad", "", ""), None, "bad"),
         (("good", "", ""), 1, ""),
     ],
@@ -382,6 +383,11 @@ def test_the_normal_band_lies_where_its_values_are(run: Callable[..., Any]) -> N
     top, height = drawn(run, points, normal=[10, 30])["band"]
     assert 0 < top < 10
     assert 25 < height < 40
+
+
+def test_words_have_no_height(run: Callable[..., Any]) -> None:
+    shape = drawn(run, [[990, "opening", "good"]])
+    assert (shape["line"], shape["hatches"]) == ("", [])
 
 
 def test_ten_minutes_are_kept_and_no_more(run: Callable[..., Any]) -> None:

@@ -24,6 +24,27 @@ export async function get(path, query = {}, signal = undefined) {
   return response.json();
 }
 
+const PAGE = 1_000; // events asked for at a time
+const PAGES = 40;
+
+/**
+ * Reads the events in (`after`, `to`] whose routes begin as one of `routes`; without, all.
+ *
+ * Returns `{events, gaps}`, oldest first.
+ */
+export async function readEvents(after, to, routes, signal = undefined) {
+  const found = { events: [], gaps: [] };
+  const filter = routes ? { route: routes } : {};
+  for (let next = after, i = 0; next < to && i < PAGES; i++) {
+    const page = await get("events", { after: next, limit: PAGE, ...filter }, signal);
+    found.events.push(...page.events.filter(({ n }) => n <= to));
+    found.gaps.push(...page.gaps.filter(({ last }) => last <= to));
+    if (page.next <= next) break;
+    next = page.next;
+  }
+  return found;
+}
+
 let leaving = false;
 
 /** Notes that the session is being ended on purpose: what is refused from now on is no surprise. */

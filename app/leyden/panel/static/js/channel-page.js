@@ -2,6 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "./html.js";
 import { Chart, Table } from "./chart.js";
+import { fit } from "./fit.js";
 import { period, write } from "./format.js";
 import { History } from "./happenings.js";
 import { Mark } from "./marks.js";
@@ -17,6 +18,7 @@ const RANGES = [
   [21_600, "6 h"],
   [86_400, "24 h"],
 ];
+const SIDES_PX = 48; // of the page, both together
 const FRESHEST_S = 5; // a trend is asked for again no more often than this
 
 /** The page at `/channels/<route>`. */
@@ -48,7 +50,7 @@ function Now({ channel }) {
       ${route.period_s && html`<span>every ${period(route.period_s)}</span>`}
       ${route.device && html`<a href="/devices">${route.device}</a>`}
     </p>
-    <${Value} view=${view} />
+    <${Value} view=${view} size=${fit(view.widest, view.unit, innerWidth - SIDES_PX)} />
     <p class="now-reason"><${Mark} of=${view.mark} /> <span>${view.words}</span></p>
   </header>`;
 }

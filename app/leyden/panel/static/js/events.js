@@ -1,7 +1,7 @@
 // The events page: the stream as it comes, filtered, followed, and read back as far as it is kept.
 
 import { html, useEffect, useMemo, useReducer, useState } from "./html.js";
-import { get } from "./api.js";
+import { readEvents } from "./api.js";
 import { count } from "./format.js";
 import { EventRow, GapRow, isSystem, SYSTEM } from "./happenings.js";
 import { Heading } from "./pages.js";
@@ -160,9 +160,9 @@ export class Log {
 
   async #stretch(span) {
     const [to, after] = [this.#oldest, Math.max(0, this.#oldest - span)];
-    const found = await this.#between(after, to);
+    const { events, gaps } = await readEvents(after, to, this.readings ? null : SYSTEM);
     const known = new Set(this.rows.map((row) => row.first ?? row.n));
-    const fresh = found
+    const fresh = [...events, ...gaps]
       .filter((row) => !known.has(row.first ?? row.n))
       .sort((a, b) => last(b) - last(a));
     this.rows = [...this.rows, ...fresh];
@@ -170,18 +170,6 @@ export class Log {
     this.#oldest = after;
     this.ended = after === 0;
     return fresh.length;
-  }
-
-  async #between(after, to) {
-    const found = [];
-    const filter = this.readings ? {} : { route: SYSTEM };
-    for (let next = after; next < to;) {
-      const page = await get("events", { after: next, limit: 1_000, ...filter });
-      found.push(...page.events, ...page.gaps);
-      if (!(page.next > next)) break;
-      next = page.next;
-    }
-    return found.filter((row) => last(row) <= to && last(row) > after);
   }
 
   #wants(event) {

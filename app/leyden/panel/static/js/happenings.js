@@ -1,7 +1,7 @@
 // What happened: rows of events, gaps among them, and the short history of one channel.
 
 import { html, useEffect, useState } from "./html.js";
-import { get } from "./api.js";
+import { readEvents } from "./api.js";
 import { count, duration, exact, moment, write } from "./format.js";
 import { Mark } from "./marks.js";
 import { channelPath } from "./router.js";
@@ -75,12 +75,12 @@ export function History({ route }) {
     const runs = new Runs(route);
     const show = () => setRows([...runs.rows]);
     const abort = new AbortController();
-    const query = { after: Math.max(0, head.peek() - BACK), limit: 1_000, route: runs.prefixes };
+    const to = head.peek();
     const stop = onEvents((events, gaps) => {
       gaps.forEach((gap) => runs.gap(gap));
       if (events.filter((event) => runs.take(event)).length || gaps.length) show();
     });
-    get("events", query, abort.signal).then(
+    readEvents(Math.max(0, to - BACK), to, runs.prefixes, abort.signal).then(
       ({ events }) => {
         runs.before(events);
         show();

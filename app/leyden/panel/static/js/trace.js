@@ -19,6 +19,7 @@ export class Trace {
 
   /** Notes a value (or null) of `quality` that was true `at` (local monotonic s). */
   add(at, value, quality) {
+    if (typeof value === "string") return; // words have no height
     const slot = Math.floor(at / BUCKET_S);
     const i = ((slot % BUCKETS) + BUCKETS) % BUCKETS;
     if (slot < this.#slot[i] || (slot === this.#slot[i] && at < this.#at[i])) return;

@@ -45,6 +45,7 @@ export function reasonLine({ quality, reason: code, detail = "" }, ageS) {
   const rest = waiting ? detail.replace(WRITTEN_AGE, "") : detail;
   const aged = waiting || quality === "bad" ? age : "";
   // What keeps a value from coming says by itself that there is none.
+  if (code === "no_data" && !rest && !age) return "no value yet";
   const first = code === "no_data" && rest && aged ? "" : reason(code) || quality;
   if (!aged && rest.startsWith(first)) return rest;
   return join([first, aged].filter(Boolean).join(" "), rest);
