@@ -22,7 +22,7 @@ from leyden.kernel import (
 
 
 class Vent(Thermometer):
-    """A device with an output."""
+    """A device with an output, which shows in its reading."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,6 +63,15 @@ def test_a_write_is_on_record_before_it_is_carried_out_and_so_is_its_outcome(rig
     assert accepted.value["outcome"] == "accepted"
     assert (done.value["outcome"], done.cause, done.n) == ("done", accepted.n, answer.n)
     assert done.value["who"] == "test"
+
+
+def test_what_was_written_is_read_back_before_the_answer(rig: Rig) -> None:
+    vent = vented(rig)
+    rig.run_for(0.4)
+    vent.value = 30.0  # what the write brings about
+    answer = submit(rig, write())
+    after = [event for event in rig.of("vent.temperature") if event.value == 30.0]
+    assert after[0].n < answer.n
 
 
 def test_a_role_below_the_goals_is_refused_on_record_and_nothing_moves(rig: Rig) -> None:

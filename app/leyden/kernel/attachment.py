@@ -142,6 +142,7 @@ class Attachment:
         self._started_ns = 0
         self._retry_s = _FIRST_RETRY_S
         self._was_seen = False
+        self._stepping = False
         self._epoch = 0  # counts the times the lane gave up on a call
         self._reported: tuple[DeviceState, str] | None = None  # the failure last published
         self._checked_ns = 0
@@ -176,6 +177,7 @@ class Attachment:
         if missing is not None:
             self._wait_for(missing)
             return _FIRST_RETRY_S
+        self._stepping = True
         try:
             if not self.online and not self._attach():
                 return self._back_off()
@@ -190,10 +192,12 @@ class Attachment:
             self._failed(error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a driver's mistake stays its own
             self._failed(_DriverError(f"{type(error).__name__}: {error}"))
+        finally:
+            self._stepping = False
         return self.place.period_s if self.online else self._retry_s
 
     def write(self, channel: str, value: Value) -> None:
-        """Drive an output channel.
+        """Drive an output channel, and publish at once what it reads back.
 
         Raises:
             DeviceError: the device is not there, or refuses.
@@ -201,6 +205,15 @@ class Attachment:
         if not self.online:
             raise DeviceError(f"{self.id} is {self.state}; nothing was written")
         self.device.write(channel, value)
+        # The value from before a change is no longer a good one. A rule that answers each reading
+        # with a write is not to chase itself: the same value again waits for its period.
+        if self._shown(channel) != value and not self._stepping:
+            self.step()
+
+    def _shown(self, channel: str) -> Value:
+        names = [each.name for each in self._channels]
+        shown = self._last_values
+        return shown[names.index(channel)] if channel in names and shown else None
 
     @property
     def retry_s(self) -> float:
