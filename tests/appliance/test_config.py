@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -150,9 +151,10 @@ def test_a_file_of_another_encoding_is_refused_with_the_line(tmp_path: Path) -> 
 
 
 def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
-    assert problems(Path("/dev/zero")) == (
-        "/dev/zero: is longer than 1 MiB, which no configuration is",
-    )
+    (line,) = problems(Path("/dev/zero"))
+    assert line == "/dev/zero: is a pipe or a device, expected a file"
+    (line,) = problems(written(tmp_path, "#" * 2_000_000))
+    assert "is longer than 1 MiB" in line
 
 
 def test_a_file_nested_without_reason_is_refused(tmp_path: Path) -> None:
@@ -186,3 +188,15 @@ def test_a_long_list_of_what_is_possible_is_cut_short(tmp_path: Path) -> None:
 def test_a_name_with_a_dot_cannot_break_out_of_its_table(tmp_path: Path) -> None:
     (line,) = problems(written(tmp_path, HEAD + '[device."a.b"]\ndriver = "host"\n'))
     assert 'found "a.b", expected a name' in line
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    assert problems(pipe) == (f"{pipe}: is a pipe or a device, expected a file",)
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    file = tmp_path / "bom.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + HEAD.encode())
+    assert load(file).name

@@ -59,6 +59,8 @@ def load(path: Path, *, mock: bool = False) -> Plan:
 
 
 def _read(path: Path) -> str:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ConfigError([f"{path}: is a pipe or a device, expected a file"])
     try:
         with path.open("rb") as file:
             data = file.read(_LONGEST + 1)
@@ -73,7 +75,7 @@ def _read(path: Path) -> str:
     if len(data) > _LONGEST:
         raise ConfigError([f"{path}: is longer than 1 MiB, which no configuration is"])
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{path}: line {line} is not UTF-8; save the file as UTF-8"]) from None
