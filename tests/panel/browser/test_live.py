@@ -254,7 +254,7 @@ def test_reading_back_brings_every_event_there_is(
 ) -> None:
     """Over more than one page of the API, and down to where the log begins."""
     plant = Plant()
-    plant.base = plant.head = 0
+    plant.restart_numbers(0)
     for _ in range(120):
         plant.tick_all()
     house = build(plant)
