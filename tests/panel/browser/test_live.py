@@ -249,6 +249,22 @@ def test_a_gap_in_the_numbers_is_said_and_shown(
     assert page.evaluate("window.lost") == [*range(gap.first, gap.last + 1)]
 
 
+def test_a_browser_that_falls_behind_is_told_what_it_was_spared(
+    build: Callable[..., House], visit: Callable[..., Visitor]
+) -> None:
+    house = build(Plant(period_s=0.02, hurried=True).start())
+    page = visit(house).open("/events")
+    page.get_by_label("With readings").check()
+    page.locator(".event").nth(20).wait_for()
+    page.evaluate(
+        "() => { const end = performance.now() + 5000; while (performance.now() < end); }"
+    )
+    expect(page.locator(".notice")).to_contain_text("passed over on the tiles")
+    expect(page.locator(".event.is-spared").first).to_contain_text("passed over")
+    newest = int(page.locator(".event-n").first.text_content() or 0)
+    assert newest > house.plant.base
+
+
 def test_reading_back_brings_every_event_there_is(
     build: Callable[..., House], visit: Callable[..., Visitor]
 ) -> None:

@@ -21,7 +21,7 @@ export function Events() {
   const log = useMemo(() => new Log(readings), [readings]);
 
   useEffect(() => {
-    const stop = onEvents((events, gaps) => log.take(events, gaps) && redraw());
+    const stop = onEvents((events, gaps, frame) => log.take(events, gaps, frame) && redraw());
     log.older(head.peek()).then(redraw, redraw);
     return stop;
   }, [log]);
@@ -133,8 +133,10 @@ export class Log {
   }
 
   /** Takes what has just arrived; says whether the list changed. */
-  take(events, gaps) {
+  take(events, gaps, frame) {
     const fresh = [...gaps, ...events.filter((event) => this.#wants(event))];
+    const spared = frame.count - frame.events.length;
+    if (spared > 0 && this.readings) fresh.push({ first: frame.first, last: frame.last, spared });
     if (!fresh.length) return false;
     fresh.sort((a, b) => last(b) - last(a));
     this.rows = [...fresh, ...this.rows].slice(0, KEPT + this.#readBack);

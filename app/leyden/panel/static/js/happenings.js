@@ -48,13 +48,23 @@ export function EventRow({ event }) {
   </li>`;
 }
 
-/** Numbers that are missing, as a row of their own. */
+/** Numbers that are missing here, as a row of their own: lost, or not sent to a browser behind. */
 export function GapRow({ gap }) {
+  if (gap.spared) return html`<${SparedRow} gap=${gap} />`;
   const many = gap.last - gap.first + 1;
   return html`<li class="event is-gap">
     <span class="event-time"></span>
     <span class="event-route">${count(many, "event")} missing</span>
     <span class="event-says"><${Mark} of="bad" /> ${reason(gap.reason)}</span>
+    <span class="event-n">${gap.first}–${gap.last}</span>
+  </li>`;
+}
+
+function SparedRow({ gap }) {
+  return html`<li class="event is-spared">
+    <span class="event-time"></span>
+    <span class="event-route">${count(gap.spared, "reading")} passed over</span>
+    <span class="event-says">this browser was behind; the log has them</span>
     <span class="event-n">${gap.first}–${gap.last}</span>
   </li>`;
 }

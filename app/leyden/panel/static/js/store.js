@@ -4,12 +4,13 @@ import { batch, signal } from "./html.js";
 import { get, signIn } from "./api.js";
 import { Channel, isChannel } from "./channel.js";
 import { ApplianceClock, now } from "./clock.js";
+import { count } from "./format.js";
 import { Live } from "./live.js";
 import { caughtUp } from "./words.js";
 
 const TICK_MS = 250; // a value is at most this much older than its mark
 const RETRY_MS = 2_000;
-const NOTICE_S = 12; // how long the sentence about what was caught up stays
+const NOTICE_S = 12; // how long a sentence about what was caught up or passed over stays
 const FETCHES = 3; // sparklines asked for at a time
 // After these the catalog may be another one.
 const CHANGES = /^(device\.\w+\.(attached|detached)|runtime\.booted)$/;
@@ -25,7 +26,7 @@ export const appliance = signal({ name: "", version: "", boot: null, clockState:
 export const channels = signal([]);
 /** `{state, heardAt}`: see live.js. */
 export const contact = signal({ state: "connecting", heardAt: null });
-/** One sentence after contact came back, or "". */
+/** One sentence about what was caught up or passed over, or "". */
 export const notice = signal("");
 /** Highest sequence number applied. */
 export const head = signal(0);
@@ -39,6 +40,7 @@ let firstBeat = null;
 const beaten = new Promise((resolve) => {
   firstBeat = resolve;
 });
+let spared = 0; // readings passed over since the notice was empty
 let away = null; // {since, events, lost, until}: what is being caught up
 
 export const isConnected = () => contact.value.state === "live";
@@ -120,9 +122,16 @@ function take(events, gaps, frame) {
     head.value = live.sequence.last ?? head.value;
   });
   for (const listener of listeners) listener(events, gaps, frame);
-  if (frame.count > frame.events.length) refetchTraces();
+  if (frame.count > frame.events.length) fallBehind(frame.count - frame.events.length);
   if (events.some(({ route }) => CHANGES.test(route))) refetchCatalog();
-  count(events, gaps);
+  countBack(events, gaps);
+}
+
+/** Readings that this browser was spared: said, and fetched for the sparklines. */
+function fallBehind(many) {
+  spared += many;
+  say(`This browser fell behind: ${count(spared, "reading")} passed over on the tiles.`);
+  refetchTraces();
 }
 
 function noteClock(value) {
@@ -156,7 +165,7 @@ function onReset() {
 }
 
 /** Counts what arrives after an absence, until the number that was newest on return is reached. */
-function count(events, gaps) {
+function countBack(events, gaps) {
   if (!away) return;
   away.events += events.length;
   for (const gap of gaps) away.lost += gap.last - gap.first + 1;
@@ -165,11 +174,17 @@ function count(events, gaps) {
 
 function settle() {
   if (!away.back || away.until === null || (live.sequence.last ?? 0) < away.until) return;
-  const sentence = caughtUp(away.back - away.since, away.events, away.lost);
+  say(caughtUp(away.back - away.since, away.events, away.lost));
   away = null;
+}
+
+/** Shows a sentence for a while. */
+function say(sentence) {
   notice.value = sentence;
   setTimeout(() => {
-    if (notice.value === sentence) notice.value = "";
+    if (notice.value !== sentence) return;
+    notice.value = "";
+    spared = 0;
   }, NOTICE_S * 1000);
 }
 
