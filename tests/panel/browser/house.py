@@ -51,7 +51,8 @@ def find_chromium() -> str | None:
 
 def launch(playwright: Playwright, chromium: str) -> Browser:
     """Start Chromium with one typeface for all, so that screenshots agree between machines."""
-    environ = {**os.environ, "FONTCONFIG_FILE": str(HERE / "fonts.conf")}
+    environ: dict[str, str | float | bool] = dict(os.environ)
+    environ["FONTCONFIG_FILE"] = str(HERE / "fonts.conf")
     return playwright.chromium.launch(executable_path=chromium, args=list(FLAGS), env=environ)
 
 
