@@ -259,7 +259,7 @@ def test_a_browser_that_falls_behind_is_told_what_it_was_spared(
     page.evaluate(
         "() => { const end = performance.now() + 5000; while (performance.now() < end); }"
     )
-    expect(page.locator(".notice")).to_contain_text("passed over on the tiles")
+    expect(page.locator(".notice")).to_contain_text("readings passed over")
     expect(page.locator(".event.is-spared").first).to_contain_text("passed over")
     newest = int(page.locator(".event-n").first.text_content() or 0)
     assert newest > house.plant.base

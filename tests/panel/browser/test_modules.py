@@ -332,6 +332,21 @@ def test_labels_name_device_and_channel(
     assert run("words", "return m.label(a);", row) == label
 
 
+@pytest.mark.parametrize(
+    ("figures", "sentence"),
+    [
+        ((168, 0, 0), "Back after 14 s: 168 events caught up, none missing."),
+        ((1, 100, 0), "Back after 14 s: 1 event caught up, 100 events lost."),
+        ((20, 0, 5200), "Back after 14 s: 20 events caught up, 5200 readings passed over."),
+    ],
+)
+def test_on_return_a_sentence_says_what_was_caught_up(
+    run: Callable[..., Any], figures: tuple[int, int, int], sentence: str
+) -> None:
+    argument = dict(zip(("events", "lost", "spared"), figures, strict=True))
+    assert run("words", "return m.caughtUp(14.2, a);", argument) == sentence
+
+
 # The sparkline.
 
 DRAW = """

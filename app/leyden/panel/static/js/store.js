@@ -130,7 +130,7 @@ function take(events, gaps, frame) {
 /** Readings that this browser was spared: said, and fetched for the sparklines. */
 function fallBehind(many) {
   spared += many;
-  say(`This browser fell behind: ${count(spared, "reading")} passed over on the tiles.`);
+  if (!away) say(`This browser fell behind: ${count(spared, "reading")} passed over.`);
   refetchTraces();
 }
 
@@ -174,7 +174,7 @@ function countBack(events, gaps) {
 
 function settle() {
   if (!away.back || away.until === null || (live.sequence.last ?? 0) < away.until) return;
-  say(caughtUp(away.back - away.since, away.events, away.lost));
+  say(caughtUp(away.back - away.since, { ...away, spared }));
   away = null;
 }
 

@@ -85,9 +85,12 @@ export function health(channels) {
 }
 
 /** What was caught up after `awayS` without contact. */
-export function caughtUp(awayS, events, lost) {
-  const back = `Back after ${duration(awayS)}: ${count(events, "event")} caught up, `;
-  return back + (lost ? `${count(lost, "event")} lost.` : "none missing.");
+export function caughtUp(awayS, { events, lost, spared }) {
+  const parts = [`${count(events, "event")} caught up`];
+  if (spared) parts.push(`${count(spared, "reading")} passed over`);
+  if (lost) parts.push(`${count(lost, "event")} lost`);
+  if (!spared && !lost) parts.push("none missing");
+  return `Back after ${duration(awayS)}: ${parts.join(", ")}.`;
 }
 
 /** What people want to know of the system's own events; the first that fits the route tells. */
