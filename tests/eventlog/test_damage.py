@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from storage.failing import FailingFiles
 
 from leyden.eventlog.blocks import read_blocks
-from leyden.eventlog.reader import LogReader
+from leyden.eventlog.reader import RESTARTED, LogReader
 from leyden.kernel import EventStream, Gap, Record, SimulatedExecutor, last_number
 
 
@@ -119,7 +119,7 @@ def test_reopening_an_undamaged_crash_keeps_everything(sample: Sample, tmp_path:
     assert rig.recorder.recovery.gap == Gap(
         sample.head + 1,
         rig.recorder.first_number() - 1,
-        "the runtime ended before these numbers were logged",
+        RESTARTED,
     )
     assert everything(folder) == sample.written
     last = segments(folder)[-1].read_bytes()

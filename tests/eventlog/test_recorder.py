@@ -13,7 +13,7 @@ import pytest
 from eventlog.rig import ABOUT, CHANNELS, Rig, everything, gaps, numbers, segments
 from storage.failing import FailingFiles
 
-from leyden.eventlog.reader import LogReader
+from leyden.eventlog.reader import RESTARTED, LogReader
 from leyden.eventlog.recorder import Recorder
 from leyden.eventlog.schema import About
 from leyden.kernel import Event, EventStream, Gap, Route, Scan, Store, SystemExecutor
@@ -379,7 +379,7 @@ def test_numbers_of_earlier_boots_are_read_from_disk_and_the_hole_between_is_nam
     page = rig.recorder.read(90, 1000)
     first = rig.recorder.first_number()
     assert numbers(page.records) == [*range(91, 101), *range(first, first + 5)]
-    assert page.gaps == (Gap(101, first - 1, "the runtime ended before these numbers were logged"),)
+    assert page.gaps == (Gap(101, first - 1, RESTARTED),)
     rig.close()
 
 

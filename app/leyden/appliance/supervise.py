@@ -12,6 +12,7 @@ import contextlib
 import os
 import secrets
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -182,6 +183,9 @@ class _Supervisor:
     def _greet(self, listener: socket.socket | None) -> None:
         buses = "modelled buses" if self._plan.mock else "real buses"
         say(f"leyden runs {self._plan.label} on {buses}; data in {self._folders.data}")
+        absent = _absent_buses(self._plan)
+        if absent:
+            say(f"       this machine has no {', '.join(absent)}; modelled chips with: --mock")
         if listener is None:
             say("no panel; read the log with: leyden log tail --follow")
             return
@@ -199,10 +203,15 @@ class _Supervisor:
         except AuthError as error:
             # A machine that starts on a full disk has to sample all the same.
             complain(f"no link that signs in: {error}")
-            say(f"panel: {panel}; when that is mended: leyden token new --role admin")
+            more = self._token_command(Role.ADMIN)
+            say(f"panel: {panel}; when that is mended: {more}")
             return
         say(f"panel: {panel}{sign_in_path(token)}")
-        say("       (signs in once, within 15 minutes; more with: leyden token new --role viewer)")
+        more = self._token_command(Role.VIEWER)
+        say(f"       (signs in once, within 15 minutes; more with: {more})")
+
+    def _token_command(self, role: Role) -> str:
+        return f"leyden token new --role {role} --data {shlex.quote(str(self._folders.data))}"
 
     # Keeping them running
 
@@ -339,6 +348,12 @@ def _readable(data: bytes | None) -> Iterator[int]:
         file.write(data)
         file.seek(0)
         yield file.fileno()
+
+
+def _absent_buses(plan: Plan) -> tuple[str, ...]:
+    # SPI buses are named without their chip select: /dev/spidev0 stands for /dev/spidev0.0.
+    files = (bus.path for bus in plan.buses if not plan.mock and bus.path.startswith("/dev/"))
+    return tuple(path for path in files if not any(Path("/dev").glob(f"{Path(path).name}*")))
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

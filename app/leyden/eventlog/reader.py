@@ -21,7 +21,9 @@ from leyden.storage.segments import SegmentFile, list_segments
 
 DROPPED: Final = "dropped to keep the log within its limit"
 DAMAGED: Final = "damaged on disk"
-RESTARTED: Final = "the runtime ended before these numbers were logged"
+RESTARTED: Final = (
+    "the runtime ended here; most of these numbers were only set aside, at most a second's was lost"
+)
 MISSING: Final = "missing from the log"
 
 Prefix: TypeAlias = str | tuple[str, ...]

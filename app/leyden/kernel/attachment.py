@@ -28,7 +28,7 @@ from leyden.kernel.errors import (
     NotReadyError,
     WrongDeviceError,
 )
-from leyden.kernel.event import BAD, GOOD, Quality, RouteInfo, Value
+from leyden.kernel.event import BAD, GOOD, UNCERTAIN, Quality, RouteInfo, Value
 from leyden.kernel.route import Origin, Route
 from leyden.kernel.timing import Timing, TimingFigures
 
@@ -430,7 +430,8 @@ class Attachment:
     def _stale(self, detail: str) -> None:
         if self.state is not DeviceState.DEGRADED:
             self._enter(DeviceState.DEGRADED)
-            self._tell("degraded", {"errors": self.errors}, reason="stale", detail=detail)
+            value = {"errors": self.errors}
+            self._tell("degraded", value, quality=UNCERTAIN, reason="stale", detail=detail)
         doubt = Doubt.uncertain("stale", detail)
         kept = self._last_values
         self._publish_judged(
