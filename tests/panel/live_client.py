@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import simple_websocket  # type: ignore[import-untyped]  # ships no types
+from wsproto.utilities import LocalProtocolError
 
 
 class LiveClient:
@@ -79,8 +80,8 @@ class LiveClient:
                 with self.changed:
                     self._take(text)
                     self.changed.notify_all()
-        except (simple_websocket.ConnectionClosed, OSError):
-            pass
+        except (simple_websocket.ConnectionClosed, LocalProtocolError, OSError):
+            pass  # at an end, or an answer was due just while this side was closing
         finally:
             self.ended.set()
             with self.changed:

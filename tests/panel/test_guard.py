@@ -129,7 +129,7 @@ def test_every_answer_carries_the_security_headers(web: Web, path: str) -> None:
     assert "unsafe" not in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] == "DENY"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"
 
 
 def test_without_a_token_nothing_is_told(web: Web) -> None:
