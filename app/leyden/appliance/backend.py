@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -108,7 +109,7 @@ class RuntimeBackend:
                 following = event.n - 1
                 break
             if protocol.matches(event.route, prefixes):
-                rows.append(protocol.EventRow.of(event, self._wall_of(event)))
+                rows.append(protocol.EventRow.of(_honest(event), self._wall_of(event)))
         return protocol.EventPage(tuple(rows), following, page.gaps, self._events.head)
 
     def wait_for(self, after: int, timeout_s: float) -> bool:
@@ -204,6 +205,7 @@ class RuntimeBackend:
         if event is None:
             detail = "nothing has been published on this route yet"
             return protocol.LatestRow(key, None, code, "bad", "no_data", None, 0, None, detail)
+        event = _honest(event)
         age_s = (self._clock.monotonic_ns() - event.mono) / NS
         quality, reason, detail = _judged(event, age_s, info.period_s)
         row = protocol.LatestRow(
@@ -273,6 +275,16 @@ def _expanded(records: tuple[Record, ...], after: int) -> Iterator[Event]:
 
 def _only_events(reader: LogReader, after: int) -> Iterator[Event]:
     return (item for item in reader.events(after) if not isinstance(item, Gap))
+
+
+def _honest(event: Event) -> Event:
+    # Publishing is not validated, for speed; JSON would make a good null of what is no number.
+    value = event.value
+    if not isinstance(value, float) or math.isfinite(value):
+        return event
+    return msgspec.structs.replace(
+        event, value=None, quality=BAD, reason="out_of_range", detail=f"{value} is no number"
+    )
 
 
 def _judged(event: Event, age_s: float, period_s: float | None) -> tuple[Quality, str, str]:
