@@ -198,7 +198,7 @@ def _add_device(runtime: Runtime, rig: AnyRig, device: DevicePlan) -> None:
         normal=device.normal,
         labels=device.labels,
     )
-    made = driver.device(bus, options)  # type: ignore[call-arg]  # every driver's constructor
+    made = driver.make(bus, options)
     runtime.add_device(made, device.id, transport=bus, place=place)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -34,6 +35,12 @@ class Driver:
     def bus_kind(self) -> str:
         """The kind of bus it needs, "none" for a device without one."""
         return self.device.bus_kind
+
+    def make(self, bus: Any, options: Any) -> Device[Any]:
+        """Return a device on a bus; on None for one without, or to ask for its channels only."""
+        # `Device` leaves the constructor to its drivers; the driver packages agree on this one.
+        factory: Callable[[Any, Any], Device[Any]] = self.device
+        return factory(bus, options)
 
     def model(self) -> Any | None:
         """Return the chip model's class, or None for a driver that has none."""

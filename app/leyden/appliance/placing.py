@@ -196,7 +196,7 @@ class _Judge:
         self, id: str, driver: drivers.Driver, options: Any
     ) -> tuple[Channel, ...] | None:
         try:
-            channels = driver.device(None, options).channels()  # type: ignore[call-arg]  # by convention
+            channels = driver.make(None, options).channels()
         except LeydenError as error:
             self._complain(id, text=str(error))
             return None

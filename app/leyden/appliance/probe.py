@@ -282,6 +282,6 @@ def _possible(bus: GuardedI2c, address: int) -> Iterable[tuple[str, Device[Any]]
             driver = drivers.load(name)
             if driver.bus_kind == "i2c":
                 options = read_options(driver.options, {"address": address})
-                yield name, driver.device(bus, options)  # type: ignore[call-arg]  # by convention
+                yield name, driver.make(bus, options)
         except (OptionError, DeviceError, LeydenError):
             continue  # not an address of that part
