@@ -26,6 +26,7 @@ from leyden.link.protocol import (
     RouteRow,
     SignalList,
     SignalRow,
+    SystemAnswer,
     Trouble,
     WitnessRow,
     matches,
@@ -44,6 +45,7 @@ class MemoryBackend:
         self.gaps: list[Gap] = []
         self.intents: list[tuple[Intent, Principal]] = []
         self.reads = 0
+        self.system = SystemAnswer(False, "this is no appliance from an image of ours")
         self.routes = [
             RouteRow("air.temperature", "float", "Cel", "input", period_s=1.0, normal=(18, 28)),
             RouteRow("air.humidity", "float", "%", "input", period_s=1.0),
@@ -155,3 +157,6 @@ class MemoryBackend:
 
     def _graph(self, _: Query) -> Graph:
         return Graph((NodeRow("air.temperature", "route", {"in": 3}, "passes everything"),))
+
+    def _system(self, _: Query) -> SystemAnswer:
+        return self.system

@@ -24,6 +24,8 @@ from leyden.link.protocol import (
     MAX_POINTS,
     MAX_SPAN_S,
     BusRow,
+    CertificateRow,
+    ClockRow,
     DeviceList,
     DeviceRow,
     ErrorBody,
@@ -39,13 +41,19 @@ from leyden.link.protocol import (
     LatestRow,
     LinkRefusal,
     NodeRow,
+    NoteRow,
     Point,
+    ReleaseRow,
     Reply,
     RouteList,
     RouteRow,
     SignalList,
     SignalRow,
+    SlotRow,
+    StagedRow,
+    SystemAnswer,
     Trouble,
+    UpdateRow,
     What,
     WitnessRow,
     matches,
@@ -56,6 +64,8 @@ __all__ = [
     "MAX_POINTS",
     "MAX_SPAN_S",
     "BusRow",
+    "CertificateRow",
+    "ClockRow",
     "DeviceList",
     "DeviceRow",
     "ErrorBody",
@@ -73,12 +83,18 @@ __all__ = [
     "LinkDownError",
     "LinkRefusal",
     "NodeRow",
+    "NoteRow",
     "Point",
+    "ReleaseRow",
     "RouteList",
     "RouteRow",
     "SignalList",
     "SignalRow",
+    "SlotRow",
+    "StagedRow",
+    "SystemAnswer",
     "Trouble",
+    "UpdateRow",
     "WitnessRow",
     "matches",
 ]
@@ -192,6 +208,10 @@ class LinkClient:
     def graph(self) -> Graph:
         """The route graph as it runs."""
         return self._query("graph", Graph)
+
+    def system(self) -> SystemAnswer:
+        """The machine as an appliance: release, slots, updates."""
+        return self._query("system", SystemAnswer)
 
     def submit(
         self,

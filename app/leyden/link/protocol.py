@@ -69,6 +69,7 @@ What: TypeAlias = Literal[
     "history",
     "signals",
     "graph",
+    "system",
 ]
 MAX_SPAN_S: Final = 31 * 86_400
 MAX_POINTS: Final = 5000
@@ -335,6 +336,87 @@ class Graph(msgspec.Struct, frozen=True):
     edges: tuple[tuple[str, str], ...] = ()
 
 
+class ReleaseRow(msgspec.Struct, frozen=True):
+    """Which release of the image runs."""
+
+    version: str
+    commit: str = ""
+    epoch: int = 0  # s since 1970, when its sources were committed: tells older from newer
+    compatible: str = ""  # which machines it is for, as bundles name them
+
+
+class SlotRow(msgspec.Struct, frozen=True):
+    """One of the two slots of the card."""
+
+    name: str  # A | B
+    state: str  # running | good | bad | empty | staged | trying
+    version: str | None = None
+    boot: bool = False  # the boot loader starts this one next
+    tries_left: int = 0  # starts that the boot loader still gives it
+    detail: str = ""  # why it is so, in words
+
+
+class StagedRow(msgspec.Struct, frozen=True):
+    """An update that is installed and not committed yet."""
+
+    slot: str
+    version: str
+    state: str  # intent | written | verified | tried | healthy
+
+
+class UpdateRow(msgspec.Struct, frozen=True):
+    """One line of the history of updates."""
+
+    time: str | None  # ISO 8601, UTC, as far as the machine knew
+    what: (
+        str  # installed | trying | healthy | committed | rolled-back | refused | failed | recovered
+    )
+    slot: str = ""
+    version: str = ""
+    from_version: str = ""
+    reason: str = ""  # in words
+    detail: str = ""
+
+
+class NoteRow(msgspec.Struct, frozen=True):
+    """Something that people should know of this boot."""
+
+    level: str  # info | warning | error
+    what: str  # "data-remade"
+    text: str
+
+
+class ClockRow(msgspec.Struct, frozen=True):
+    """How far the machine's time of day can be trusted."""
+
+    state: str  # unsynced | stepped | synced
+    detail: str = ""
+
+
+class CertificateRow(msgspec.Struct, frozen=True):
+    """The certificate authority of this machine, and how long its certificate holds."""
+
+    fingerprint: str  # SHA-256 of the authority's certificate, hex in pairs
+    not_after: str | None = None  # ISO 8601, UTC, of the certificate in use
+
+
+class SystemAnswer(msgspec.Struct, frozen=True):
+    """The machine as an appliance: release, slots, updates. What is not known is None or empty."""
+
+    available: bool  # False: not an appliance from our image; `detail` says so
+    detail: str = ""
+    release: ReleaseRow | None = None
+    board: str = ""
+    slots: tuple[SlotRow, ...] = ()
+    running: str | None = None
+    committed: str | None = None
+    staged: StagedRow | None = None
+    history: tuple[UpdateRow, ...] = ()  # newest first
+    notes: tuple[NoteRow, ...] = ()
+    clock: ClockRow | None = None
+    certificate: CertificateRow | None = None
+
+
 Identity: TypeAlias = dict[str, Any]  # what the machine can say of itself; see the identity module
 
 ANSWERS: Final[dict[What, Any]] = {
@@ -347,6 +429,7 @@ ANSWERS: Final[dict[What, Any]] = {
     "history": History,
     "signals": SignalList,
     "graph": Graph,
+    "system": SystemAnswer,
 }
 
 
