@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run check test bench browser clean
+.PHONY: help setup run check test image bench browser clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ fetch-browser:
 	  echo "no chromium here and not allowed to install it: the browser tests will be skipped."; \
 	  echo "to run them: sudo apt-get install chromium"; \
 	fi
+
+image: setup ## build the SD card's image: build/leyden-<version>-arm64.img.zst
+	PYTHONPATH=image $(BIN)/python -m leyden_image build
 
 bench: setup ## measure against the peers in one run; QUICK=1 takes under a minute
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
