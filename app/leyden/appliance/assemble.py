@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -28,12 +28,14 @@ from leyden.hal.mock.rig import Rig as MockRig
 from leyden.hal.mock.world import World
 from leyden.kernel import (
     BAD,
+    GOOD,
     ComponentError,
     Executor,
     IfAbsent,
     Intent,
     Origin,
     Placement,
+    Quality,
     Role,
     Route,
     Runtime,
@@ -71,25 +73,52 @@ class Appliance:
             self.recorder.close()
 
 
-class _Runtime(Runtime):
-    """A runtime that says, right after who it is, what state it found its log in."""
+class Opening(msgspec.Struct, frozen=True):
+    """Something that is told once, while the runtime boots: an event on a route of the system."""
 
-    def __init__(self, *args: Any, recorder: Recorder | None, **options: Any) -> None:
+    route: str
+    value: Value
+    source: str
+    quality: Quality = GOOD
+    reason: str = ""
+    detail: str = ""
+
+
+class _Runtime(Runtime):
+    """A runtime that says, right after who it is, what it found: its log and its openings."""
+
+    def __init__(
+        self, *args: Any, recorder: Recorder | None, openings: Iterable[Opening], **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         self._recorder = recorder
+        self._openings = tuple(openings)
+        for each in self._openings:
+            self.events.declare_system(each.route)
 
     def on_boot(self) -> None:
         for route, value in self._recorder.opening_reports() if self._recorder else ():
             self.events.publish(route, value, source="log")
+        for each in self._openings:
+            self.events.publish(
+                each.route, each.value, each.source, each.quality, each.reason, each.detail
+            )
 
 
-def assemble(plan: Plan, executor: Executor, *, store: Store | None = None) -> Appliance:
+def assemble(
+    plan: Plan,
+    executor: Executor,
+    *,
+    store: Store | None = None,
+    openings: Iterable[Opening] = (),
+) -> Appliance:
     """Put an appliance together without starting it.
 
     Args:
         plan: what it is made of.
         executor: real threads, or a simulation.
         store: where records go; a `Recorder` is also started and looked after.
+        openings: what is told at boot, once the log's own reports are.
 
     Raises:
         LeydenError: a device, route or world that cannot be.
@@ -102,6 +131,7 @@ def assemble(plan: Plan, executor: Executor, *, store: Store | None = None) -> A
         store=store,
         identity=lambda: identity,
         recorder=recorder,
+        openings=openings,
     )
     rig = _rig(plan, runtime)
     for bus in plan.buses:

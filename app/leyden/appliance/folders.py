@@ -26,6 +26,11 @@ class Folders:
         return self.data / "log"
 
     @property
+    def plan(self) -> Path:
+        """Plans that the runtime keeps between its starts."""
+        return self.data / "plan"
+
+    @property
     def auth(self) -> Path:
         """Tokens and sessions; for the owner alone."""
         return self.data / "auth"

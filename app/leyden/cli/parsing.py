@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 DATA_DIR: Final = "./data"
+CARD_DATA_DIR: Final = "/data/leyden"
+RELEASE: Final = Path("/usr/lib/leyden/release.json")  # there is one on a card, and nowhere else
 
 
 class Parser(argparse.ArgumentParser):
@@ -64,7 +66,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="DIR",
-        help=f"data directory (default: $LEYDEN_DATA, else {DATA_DIR})",
+        help=f"data directory (default: $LEYDEN_DATA, else {default_data_dir()})",
     )
 
 
@@ -74,5 +76,10 @@ def add_json(parser: argparse.ArgumentParser, what: str = "print JSON for progra
 
 
 def data_dir(given: str | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the data directory: as given, else `LEYDEN_DATA`, else `./data`."""
-    return Path(given or environ.get("LEYDEN_DATA") or DATA_DIR)
+    """Return the data directory: as given, else `LEYDEN_DATA`, else the usual one."""
+    return Path(given or environ.get("LEYDEN_DATA") or default_data_dir())
+
+
+def default_data_dir(release: Path = RELEASE) -> str:
+    """Return where data is when nobody says: on a card its data partition, else `./data`."""
+    return CARD_DATA_DIR if release.exists() else DATA_DIR

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from leyden.appliance.folders import Folders
+from leyden.cli.owner import acting_as_owner
 from leyden.cli.parsing import Parser, add_data, add_json, data_dir
 from leyden.cli.terminal import Paint, columns
 from leyden.kernel import Role
@@ -66,7 +67,8 @@ def parser() -> Parser:
 def run(args: Namespace) -> int:
     """Carry out the action on the auth directory; a running panel takes note by itself."""
     auth = Folders(data_dir(args.data)).auth
-    code: int = args.carry_out(args, auth)
+    with acting_as_owner(auth):
+        code: int = args.carry_out(args, auth)
     return code
 
 

@@ -4,5 +4,6 @@ Newline-delimited JSON over a Unix socket, one object a line each way. Readers p
 keeps nothing for them; what enters is an intent, capped by who the peer is.
 
 Modules: `protocol` (every message as a record, validated at the door), `server` (in the runtime
-process), `client` (in panel, command line and bridges), `address` (socket paths of any length).
+process), `client` (in panel, command line and bridges), `peers` (which other users may connect),
+`address` (socket paths of any length).
 """
