@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run check test image bench browser clean
+.PHONY: help setup run check test image hil hil-full bench browser clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.stamp ## make .venv with everything in it, from the lock file
 
@@ -54,6 +54,21 @@ fetch-browser:
 
 image: setup ## build the SD card's image: build/leyden-<version>-arm64.img.zst
 	PYTHONPATH=image $(BIN)/python -m leyden_image build
+
+HIL := .venv-hil
+TARGET ?= qemu-virt
+
+# An environment of its own: labgrid brings a fork of pyserial under the same name.
+$(HIL)/.stamp: requirements-hil.lock
+	$(PYTHON) -m venv $(HIL)
+	$(HIL)/bin/pip install --quiet --require-hashes --requirement requirements-hil.lock
+	@touch $@
+
+hil: $(HIL)/.stamp browser ## boot the image on TARGET (qemu-virt, qemu-raspi3b, pi-bench) and test it
+	PYTHONPATH=hil $(HIL)/bin/python -m leyden_hil run $(TARGET)
+
+hil-full: $(HIL)/.stamp browser ## every row on every emulated target; takes hours
+	PYTHONPATH=hil $(HIL)/bin/python -m leyden_hil run --full qemu-virt qemu-virt-uboot qemu-raspi3b
 
 bench: setup ## measure against the peers in one run; QUICK=1 takes under a minute
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
