@@ -30,7 +30,7 @@ class Board:
     storage: str = "virtio"
     network: str = "virtio"
     serials: tuple[str, ...] = ("console",)  # what each serial line is for, in QEMU's order
-    firmware: str = ""  # path of the boot loader
+    firmware: str = ""  # the boot loader: a path, or "card:" and a file of the boot partition
     firmware_option: str = "-kernel"  # how this machine takes it: "-kernel" or "-bios"
     tree: str = ""  # the device tree for direct starts, as named in a slot
     arguments: str = ""  # of the kernel; with a boot loader they go to `extra-args.txt`
@@ -91,6 +91,7 @@ class Start:
     ports: Mapping[str, int]  # ours, by name of `PORTS`
     kernel: Path | None = None  # for direct starts, as is `initrd` and `tree`
     initrd: Path | None = None
+    firmware: Path | None = None  # for starts by a boot loader
     tree: Path | None = None
     arguments: str = ""
     journal: Path | None = None  # where every write to the card is noted, if at all
@@ -169,7 +170,9 @@ def _network(board: Board, ports: Mapping[str, int]) -> list[str]:
 
 def _program(board: Board, start: Start) -> list[str]:
     if not board.direct:
-        line = [board.firmware_option, board.firmware]
+        if start.firmware is None:
+            raise RigError(f"{board.machine}: a start by its boot loader needs the boot loader")
+        line = [board.firmware_option, str(start.firmware)]
         return [*line, "-dtb", str(start.tree)] if start.tree else line
     if start.kernel is None or start.initrd is None:
         raise RigError(f"{board.machine}: a direct start needs kernel and initrd")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +27,7 @@ ENVIRONMENTS: Final = (MIB, MIB + MIB // 2)  # of the boot loader: primary, back
 ENVIRONMENT_SIZE: Final = 0x2000
 RECORDS: Final = (2 * MIB, 2 * MIB + MIB // 2)  # the slot record, two copies
 RECORD_SIZE: Final = 4096
+_RECORD: Final = re.compile(rb"leyden-slots 1 (\d{20}) ([0-9a-f]{8}) (\d{5})\n")
 BOOT, SLOT_A, SLOT_B, DATA = 1, 2, 3, 4
 SLOTS: Final = {"A": SLOT_A, "B": SLOT_B}
 _TOOL_S: Final = 120.0
@@ -139,14 +142,9 @@ class Card:
         return json.loads(text) if text else None
 
     def record(self) -> dict[str, Any] | None:
-        """Return what the slot record says, `None` if there is none."""
-        found = []
-        for offset in RECORDS:
-            block = self.read(offset, RECORD_SIZE)
-            begin, end = block.find(b"{"), block.rfind(b"}")
-            if begin >= 0:
-                found.append((block[:begin], json.loads(block[begin : end + 1])))
-        return found[-1][1] if found else None
+        """Return what the newest valid copy of the slot record says, `None` if there is none."""
+        copies = [_record(self.read(offset, RECORD_SIZE)) for offset in RECORDS]
+        return max(filter(None, copies), key=lambda copy: copy[0], default=(0, None))[1]
 
     def _from_ext4(self, number: int, name: str) -> bytes | None:
         with tempfile.TemporaryDirectory() as folder:
@@ -161,6 +159,17 @@ class Card:
     def _mtool(self, name: str, *arguments: str) -> str:
         split = next(i for i, word in enumerate(arguments) if not word.startswith("-"))
         return tool([name, *arguments[:split], "-i", self._boot(), *arguments[split:]])
+
+
+def _record(block: bytes) -> tuple[int, dict[str, Any]] | None:
+    """Return counter and content of one copy of the slot record, `None` if it is damaged."""
+    found = _RECORD.match(block)
+    if found is None:
+        return None
+    counter, sum_, length = found.groups()
+    text = block[found.end() : found.end() + int(length)]
+    whole = zlib.crc32(counter + b" " + length + b"\n" + text) == int(sum_, 16)
+    return (int(counter), json.loads(text)) if whole else None
 
 
 def tool(line: list[str]) -> str:

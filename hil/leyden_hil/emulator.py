@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,13 @@ _CALL_S: Final = 30.0  # from starting the program until it has opened all its l
 _END_S: Final = 10.0  # from SIGKILL until the system has cleaned up
 _RESETS: Final = ("guest-reset", "host-qmp-system-reset")
 _ROOM_MB: Final = 512  # free space below which nothing is started
+
+_machines: weakref.WeakSet[Machine] = weakref.WeakSet()
+
+
+def broken() -> InfraError | None:
+    """Return what broke an emulator that is in use, if one is broken."""
+    return next((machine.trouble for machine in list(_machines) if machine.trouble), None)
 
 
 class Life:
@@ -193,7 +201,7 @@ class Machine:
         self.card = card
         self.folder = folder
         self.ports = free_ports()
-        self.waited_s = 0.0  # for other runs, in all
+
         self.on_life: list[Callable[[Life], None]] = []  # called when a life has begun
         self._prepare = prepare
         self._program = program
@@ -207,6 +215,7 @@ class Machine:
         self._watcher: threading.Thread | None = None
         self._sockets = Path(tempfile.mkdtemp(prefix="leyden-"))
         folder.mkdir(parents=True, exist_ok=True)
+        _machines.add(self)
 
     # Power
 
@@ -219,7 +228,7 @@ class Machine:
         if self._wanted:
             return self.life
         check_room(self.folder)
-        self.waited_s += self._lock.acquire(self._patience_s)
+        self._lock.acquire(self._patience_s)
         try:
             self._trouble = None
             self._begin()
@@ -245,6 +254,7 @@ class Machine:
         """Cut the power and remove what only this machine needed."""
         self.cut()
         shutil.rmtree(self._sockets, ignore_errors=True)
+        _machines.discard(self)
 
     # Lives
 

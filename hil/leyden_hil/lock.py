@@ -19,6 +19,13 @@ NAME: Final = "leyden-emulator.lock"
 VARIABLE: Final = "LEYDEN_EMULATOR_LOCK"
 _LOOK_S: Final = 0.2  # between two looks; the kernel's lock has no waiting with an end
 
+_waited_s = [0.0]
+
+
+def waited_s() -> float:
+    """Return how long this process has waited for other runs so far, in seconds."""
+    return sum(_waited_s)
+
 
 class EmulatorLock:
     """The host-wide lock; its descriptor may be inherited, and holds as long as anyone has it.
@@ -49,7 +56,8 @@ class EmulatorLock:
                     "wait for it, or look who holds it with `fuser -v`"
                 )
             time.sleep(_LOOK_S)
-        return time.monotonic() - began
+        _waited_s.append(time.monotonic() - began)
+        return _waited_s[-1]
 
     def descriptor(self) -> int:
         """Return the descriptor, for a child to inherit.

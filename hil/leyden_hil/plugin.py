@@ -14,7 +14,9 @@ from typing import Final
 
 import pytest
 
+from leyden_hil import emulator
 from leyden_hil.errors import InfraError
+from leyden_hil.lock import waited_s
 from leyden_hil.results import FILE, Attempt, Class, Measurement, append, measured
 
 FULL: Final = "full"
@@ -26,12 +28,11 @@ class Notes:
     """What a test writes down while it runs."""
 
     began: float = field(default_factory=time.monotonic)
-    waited_s: float = 0.0  # for other runs, subtracted from its time
+    waited_before_s: float = field(default_factory=waited_s)  # for other runs
     measurements: list[Measurement] = field(default_factory=list)
     artefacts: list[Path] = field(default_factory=list)
     outcome: Class = "pass"
     words: str = ""
-    trouble: Callable[[], InfraError | None] | None = None  # asks the emulator how it is
 
 
 NOTES: Final = pytest.StashKey[Notes]()
@@ -100,19 +101,19 @@ def pytest_runtest_makereport(
     report = yield
     notes = item.stash.get(NOTES, None) or Notes()
     if call.excinfo is not None and notes.outcome in ("pass", "skip"):
-        notes.outcome = _class_of(call.excinfo, notes)
+        notes.outcome = _class_of(call.excinfo)
         notes.words = _words_of(call.excinfo, report)
     if report.when == "teardown":
         _write(item, notes)
     return report
 
 
-def _class_of(error: pytest.ExceptionInfo[BaseException], notes: Notes) -> Class:
+def _class_of(error: pytest.ExceptionInfo[BaseException]) -> Class:
     if error.errisinstance(pytest.skip.Exception):
         return "skip"
     if any(isinstance(cause, InfraError) for cause in causes(error.value)):
         return "infra"
-    if notes.trouble is not None and notes.trouble() is not None:
+    if emulator.broken() is not None:
         return "infra"
     return "fail"
 
@@ -136,7 +137,7 @@ def _write(item: pytest.Item, notes: Notes) -> None:
     if options.results is None:
         return
     row = "full" if item.get_closest_marker(FULL) else "ci"
-    seconds = time.monotonic() - notes.began - notes.waited_s
+    waited = waited_s() - notes.waited_before_s
     attempt = Attempt(
         run=options.run,
         target=options.results.name,
@@ -145,8 +146,8 @@ def _write(item: pytest.Item, notes: Notes) -> None:
         row=row,
         attempt=options.attempt,
         outcome=notes.outcome,
-        seconds=round(seconds, 1),
-        waited_s=round(notes.waited_s, 1),
+        seconds=round(time.monotonic() - notes.began - waited, 1),
+        waited_s=round(waited, 1),
         words=notes.words,
         measurements=tuple(notes.measurements),
         artefacts=tuple(_relative(path, options.results) for path in notes.artefacts),

@@ -1,0 +1,118 @@
+"""The rig of a run: one target, one image, and appliances made of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import argon2
+
+from leyden_hil.appliance import Appliance
+from leyden_hil.card import Card
+from leyden_hil.emulator import check_room
+from leyden_hil.lab import ApplianceDriver, EmulatorDriver, State
+from leyden_hil.panel import Panel
+from leyden_hil.preseed import Preseed
+from leyden_hil.shell import Key
+
+HOSTNAME: Final = "rig"
+_CARD_ROOM_MB: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """One target, one image.
+
+    Args:
+        target: labgrid's.
+        image: that cards are copied from.
+        folder: for what this run leaves behind.
+    """
+
+    target: Any
+    image: Path
+    folder: Path
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+
+    def key(self) -> Key:
+        """Return the key pair of this run."""
+        return Key.make(self.folder)
+
+    def preseed(self, **changes: Any) -> Preseed:
+        """Return what every card is told: name, key, password; and changes to that."""
+        usual = {
+            "hostname": HOSTNAME,
+            "ssh_key": self.key().public,
+            "password_hash": password_hash(self.password),
+        }
+        return Preseed(**(usual | changes))
+
+    def card(self, name: str, size_mb: int = 0) -> Card:
+        """Return a fresh card; 0: as large as the target's board wants it."""
+        check_room(self.folder, _CARD_ROOM_MB)
+        emulator = self.target.get_driver(EmulatorDriver)
+        size_mb = size_mb or emulator.resource.described().card_mb
+        return Card.copy(self.image, self.folder / "cards" / f"{name}.img", size_mb)
+
+    @contextmanager
+    def appliance(
+        self,
+        name: str,
+        *,
+        preseed: Preseed | None = None,
+        change: Callable[[Card], None] | None = None,
+        size_mb: int = 0,
+        state: State = State.APP,
+    ) -> Iterator[Appliance]:
+        """Make an appliance of a fresh card, and throw it away in the end.
+
+        Args:
+            name: of the folder for its logs.
+            preseed: what the card is told; `None`: the usual.
+            change: is given the card before it is put in.
+            size_mb: of the card, if not the usual.
+            state: which state it is brought to.
+        """
+        preseed = preseed or self.preseed()
+        card = self.card(name, size_mb)
+        try:
+            card.put("leyden.toml", preseed.text().encode())
+            if change is not None:
+                change(card)
+            yield from self._with(card, name, preseed, state)
+        finally:
+            self.target.get_strategy().transition(State.OFF)
+            self.target.get_driver(EmulatorDriver).eject()
+            card.remove()
+
+    def _with(self, card: Card, name: str, preseed: Preseed, state: State) -> Iterator[Appliance]:
+        emulator: EmulatorDriver = self.target.get_driver(EmulatorDriver)
+        driver: ApplianceDriver = self.target.get_driver(ApplianceDriver)
+        machine = emulator.insert(card, self.folder / name)
+        network_name = f"{preseed.hostname or 'leyden'}.local"
+        driver.expect_name(network_name, self.key())
+        strategy = self.target.get_strategy()
+        strategy.status = State.OFF
+        strategy.transition(state)
+        yield Appliance(
+            network_name,
+            self.password,
+            lambda: driver.shell,
+            lambda: _panel(driver),
+            card,
+            machine,
+        )
+
+
+def _panel(driver: ApplianceDriver) -> Panel:
+    panel: Panel = driver.new_panel()
+    return panel
+
+
+def password_hash(password: str) -> str:
+    """Return what a preseed says of a password."""
+    return argon2.PasswordHasher(time_cost=2, memory_cost=8192, parallelism=1).hash(password)

@@ -1,0 +1,70 @@
+"""What a board needs from its card to be started: kernel and initrd, boot loader, device tree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from leyden_hil.board import Board, Start
+from leyden_hil.card import Card
+from leyden_hil.errors import InfraError
+
+ARGUMENTS_FILE: Final = "extra-args.txt"
+FROM_CARD: Final = "card:"  # before the name of a file of the boot partition
+
+
+class Starter:
+    """Takes out of the card what its board's own firmware would read.
+
+    Args:
+        board: what is started.
+        card: with what; it is told the board's kernel arguments, where a boot loader reads them.
+        folder: where the files go.
+    """
+
+    def __init__(self, board: Board, card: Card, folder: Path) -> None:
+        self._board = board
+        self._card = card
+        self._folder = folder
+        self.journal: Path | None = None  # set to have every write to the card noted
+        self.clock = ""
+        self.extra: tuple[str, ...] = ()
+        folder.mkdir(parents=True, exist_ok=True)
+        if not board.direct and board.arguments:
+            card.put(ARGUMENTS_FILE, f"extra_args={board.arguments}\n".encode())
+
+    def prepare(self, start: Start) -> Start:
+        """Add to a start what comes from the card."""
+        start = replace(start, journal=self.journal, clock=self.clock, extra=self.extra)
+        tree = self._from_slot(self._board.tree) if self._board.tree else None
+        if not self._board.direct:
+            return replace(start, tree=tree, firmware=self._firmware())
+        return replace(
+            start,
+            kernel=self._from_slot("vmlinuz.gz"),
+            initrd=self._from_slot("initrd.img"),
+            tree=tree,
+            arguments=self._board.arguments,
+        )
+
+    def _from_slot(self, name: str) -> Path:
+        data = self._card.slot_file("A", name)
+        if data is None:
+            raise InfraError(f"{self._card.path}: slot A has no /{name}; is the image whole?")
+        return self._keep(name, data)
+
+    def _firmware(self) -> Path:
+        named = self._board.firmware
+        if not named.startswith(FROM_CARD):
+            return Path(named)
+        name = named.removeprefix(FROM_CARD)
+        data = self._card.get(name)
+        if data is None:
+            raise InfraError(f"{self._card.path}: the boot partition has no /{name}")
+        return self._keep(name, data)
+
+    def _keep(self, name: str, data: bytes) -> Path:
+        path = self._folder / Path(name).name
+        path.write_bytes(data)
+        return path
