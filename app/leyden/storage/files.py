@@ -9,6 +9,7 @@ from typing import Final
 
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 _REPLACE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_UPDATE: Final = os.O_RDWR | os.O_CLOEXEC
 
 
 class Files:
@@ -33,6 +34,14 @@ class Files:
     def overwrite(self, path: Path, mode: int) -> int:
         """Create a file, or empty the one there is; return its descriptor."""
         return os.open(path, _REPLACE, mode)
+
+    def update(self, path: Path) -> int:
+        """Open an existing file or disk for reading and writing; return its descriptor."""
+        return os.open(path, _UPDATE)
+
+    def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        """Write once at a place; return how many bytes were taken, which may be fewer."""
+        return os.pwrite(descriptor, data, offset)
 
     def write(self, descriptor: int, data: bytes | memoryview) -> int:
         """Write once; return how many bytes were taken, which may be fewer."""
