@@ -73,7 +73,7 @@ def test_a_sound_configuration_runs_and_is_judged_once(card: Card) -> None:
         chooser, choice = card.run()
         assert (choice.plan.name, choice.source) == ("greenhouse", Source.CONFIGURATION)
         assert chooser.told(choice) == Configured(
-            Source.CONFIGURATION, str(card.config), "greenhouse", ()
+            Source.CONFIGURATION, "", str(card.config), "greenhouse"
         )
         assert chooser.words(choice) == f"{card.config} is used"
     assert card.judged == [card.config]

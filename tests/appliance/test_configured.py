@@ -121,7 +121,8 @@ def test_a_sound_configuration_is_told_as_an_event_and_judged_once(service: Serv
     service.config.write_text(SOUND)
     told = service.run_once()
     assert told["value"] == {
-        "source": "configuration", "file": str(service.config), "name": "bench", "problems": [],
+        "state": "good", "problem": "", "file": str(service.config), "name": "bench",
+        "problems": [],
     }  # fmt: skip
     assert told["quality"] == "good"
     kept = (service.folder / "plan" / "judged.json").stat()
@@ -136,7 +137,7 @@ def test_a_configuration_that_breaks_later_leaves_the_last_plan_running(service:
     service.run_once()
     service.config.write_text(BROKEN)
     told = service.run_once()
-    assert told["value"]["source"] == "last"
+    assert told["value"]["state"] == "last-good"
     assert (told["quality"], told["reason"]) == ("uncertain", "fallback")
     assert 'device.host.every: found "soon"' in told["value"]["problems"][0]
     assert re.search(r'^runtime: .*"soon".*the plan that ran before is used', service.errors, re.M)
@@ -146,7 +147,7 @@ def test_a_configuration_that_breaks_later_leaves_the_last_plan_running(service:
 def test_with_nothing_sound_it_still_comes_up_and_says_why(service: Service) -> None:
     service.config.write_text("no toml at all")
     told = service.run_once()
-    assert told["value"]["source"] == "nothing"
+    assert told["value"]["state"] == "nothing"
     assert "is no TOML" in told["value"]["problems"][0]
 
 
@@ -205,7 +206,7 @@ def test_a_configuration_that_kills_the_runtime_three_times_has_had_its_chance(
         told = service.run_once()
     finally:
         service.close()
-    assert told["value"]["source"] == "nothing"  # no default configuration on this machine
+    assert told["value"]["state"] == "nothing"  # no default configuration on this machine
     assert "was started 3 times in a row" in told["value"]["problems"][0]
 
 

@@ -29,8 +29,8 @@ Judge = Callable[[Path], Verdict]
 class Source(StrEnum):
     """Where the plan that runs comes from, best first."""
 
-    CONFIGURATION = "configuration"
-    LAST = "last"  # the one that ran before the configuration was broken
+    CONFIGURATION = "good"
+    LAST = "last-good"  # the one that ran before the configuration was broken
     DEFAULT = "default"  # the one that comes with the program
     NOTHING = "nothing"  # no device at all, so that at least the panel can say why
 
@@ -47,10 +47,11 @@ class Choice(msgspec.Struct, frozen=True):
 class Configured(msgspec.Struct, frozen=True):
     """What runs and why: the value of `runtime.configuration`."""
 
-    source: Source
+    state: Source
+    problem: str  # in words; empty when nothing is wrong
     file: str  # empty when nothing runs
     name: str  # of the appliance
-    problems: tuple[str, ...]  # what was wrong with what does not run, line by line
+    problems: tuple[str, ...] = ()  # what was wrong with what does not run, line by line
 
 
 _WORDS: Final = {
@@ -113,18 +114,23 @@ class Chooser:
 
     def told(self, choice: Choice) -> Configured:
         """Return what is to be told of the plan that runs."""
-        more = len(self.problems) - _SHOWN
-        problems = [*self.problems[:_SHOWN], *([f"… and {more} more"] if more > 0 else [])]
-        return Configured(choice.source, choice.file, choice.plan.name, tuple(problems))
+        problem = self.words(choice) if self.problems else ""
+        return Configured(
+            choice.source, problem, choice.file, choice.plan.name, self._first_problems()
+        )
 
     def words(self, choice: Choice) -> str:
-        """Return the same as one sentence after the other."""
+        """Return the same as one sentence after the other, also where nothing is wrong."""
         if self.problems:
             instead = _WORDS.get(choice.source, f"{choice.file} is used")
-            return "; ".join([*self.told(choice).problems, instead])
+            return "; ".join([*self._first_problems(), instead])
         if choice.source is Source.CONFIGURATION:
             return f"{choice.file} is used"
         return f"there is no {self._config} yet; the default configuration is used"
+
+    def _first_problems(self) -> tuple[str, ...]:
+        more = len(self.problems) - _SHOWN
+        return (*self.problems[:_SHOWN], *([f"… and {more} more"] if more > 0 else []))
 
     def _candidates(self) -> Iterator[Choice]:
         first = self._judged(self._config, Source.CONFIGURATION)

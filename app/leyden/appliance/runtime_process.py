@@ -54,6 +54,7 @@ from leyden.storage.lock import FolderLock
 EXIT_BROKEN: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_STUCK: Final = 75  # EX_TEMPFAIL: nothing but a restart of the machine frees the hardware
+RARELY_S: Final = 3600.0  # uptime from which on a restart is asked for: never one after the other
 RELEASE: Final = Path("/usr/lib/leyden/release.json")
 _USAGE: Final = "python -m leyden.appliance.runtime_process DATA [--config FILE]"
 _OTHER_ENDS_S: Final = 5.0  # how long a runtime of an earlier supervisor is waited for
@@ -82,7 +83,7 @@ def main() -> int:
     except BootError as error:
         return _complain(f"the appliance did not start: {error}")
     except InUseError as error:
-        return _complain(str(error), EXIT_STUCK if stuck_in_kernel(error.pid) else EXIT_BROKEN)
+        return _complain(str(error), EXIT_STUCK if _only_a_reboot_helps(error.pid) else EXIT_BROKEN)
     except (LeydenError, OSError) as error:
         return _complain(str(error))
     finally:
@@ -223,6 +224,11 @@ def _wait_for(lock: FolderLock, clock: Clock) -> None:
             if clock.monotonic_ns() >= until:
                 raise
         clock.sleep(_LOOK_S)
+
+
+def _only_a_reboot_helps(pid: int) -> bool:
+    # The monotonic clock begins with the machine.
+    return SystemClock().monotonic_ns() > RARELY_S * NS and stuck_in_kernel(pid)
 
 
 def _console(appliance: Appliance) -> Console | None:
