@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,13 +23,16 @@ from leyden.panel.guard import Hosts, same_origin
         "127.8.8.8",
         "[::1]:8080",
         "[::ffff:127.0.0.1]",
+        "192.168.1.5",
+        "203.0.113.7:8443",
+        "[2001:db8::1]:443",
         "greenhouse.example:8080",
         "greenhouse.example.",
         socket.gethostname(),
         socket.gethostname() + ".local:80",
     ],
 )
-def test_own_names_and_loopback_are_let_in(web: Web, host: str) -> None:
+def test_own_names_and_every_address_are_let_in(web: Web, host: str) -> None:
     assert web.get("/healthz", None, headers={"Host": host}).status_code == 200
 
 
@@ -41,9 +43,10 @@ def test_own_names_and_loopback_are_let_in(web: Web, host: str) -> None:
         "evil.example",
         "localhost.evil.example",
         "greenhouse.example.evil.example",
-        "192.168.1.5",
-        "8.8.8.8:8080",
-        "[2001:db8::1]",
+        "leyden-1a2b.evil.example",
+        "192.168.1.5.evil.example",
+        "3232235781",
+        "0x7f.1",
         "[::1",
         "user@localhost.evil.example",
         "127.0.0.1.evil.example",
@@ -75,17 +78,24 @@ def test_any_host_header_is_let_in_or_turned_away(text: str) -> None:
     assert Hosts().allows({"HTTP_HOST": text}) in {True, False}
 
 
-class _Peer(socket.socket):
-    def getsockname(self) -> Any:
-        return ("192.168.1.5", 8080)
-
-
-def test_the_address_a_request_came_in_by_is_a_name_of_ours() -> None:
+def test_a_name_that_the_machine_is_given_late_is_ours_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     hosts = Hosts()
-    with _Peer() as peer:
-        for server in ("gunicorn.socket", "werkzeug.socket"):
-            assert hosts.allows({"HTTP_HOST": "192.168.1.5:8080", server: peer})
-            assert not hosts.allows({"HTTP_HOST": "192.168.1.6:8080", server: peer})
+    assert not hosts.allows({"HTTP_HOST": "leyden-1a2b.local"})
+    monkeypatch.setattr(socket, "gethostname", lambda: "Leyden-1A2B")
+    assert hosts.allows({"HTTP_HOST": "leyden-1a2b.local"})
+    assert hosts.allows({"HTTP_HOST": "LEYDEN-1a2b:443"})
+
+
+@pytest.mark.parametrize(("scheme", "own"), [("http", True), ("https", False)])
+def test_an_encrypted_page_is_not_asked_by_one_that_is_not(scheme: str, own: bool) -> None:
+    environ = {
+        "HTTP_HOST": "localhost",
+        "HTTP_ORIGIN": "http://localhost",
+        "wsgi.url_scheme": scheme,
+    }
+    assert same_origin(environ, missing=True) is own
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from leyden.kernel import NS, ManualClock, Role
 from leyden.panel import auth, sessions
 from leyden.panel.auth import Keyring, Principal, list_tokens, new_token, revoke
-from leyden.panel.sessions import Attempts, Sessions
+from leyden.panel.sessions import Sessions
 
 ANNA = Principal("anna", Role.OPERATOR)
 HOUR = 3600.0
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def opened(folder: Path, clock: ManualClock) -> Sessions:
-    return Sessions(folder, Keyring(folder, clock), clock)
+    return Sessions(folder, Keyring(folder, clock).holds, clock)
 
 
 def test_a_cookie_names_its_session(folder: Path, clock: ManualClock) -> None:
@@ -118,7 +118,7 @@ def test_a_session_ends_with_the_token_it_was_opened_with(folder: Path, clock: M
     text = new_token(folder, Role.VIEWER)
     principal = ring.consume(text)
     assert principal is not None
-    all_of_them = Sessions(folder, ring, clock)
+    all_of_them = Sessions(folder, ring.holds, clock)
     cookie = all_of_them.open(principal)
     assert all_of_them.find(cookie) is not None
     revoke(folder, list_tokens(folder)[0].id)
@@ -148,58 +148,7 @@ def test_on_a_full_disk_people_can_still_sign_in(
 
     monkeypatch.setattr(sessions, "write_atomic", full)
     reports: list[str] = []
-    all_of_them = Sessions(folder, Keyring(folder, clock), clock, reports.append)
+    all_of_them = Sessions(folder, Keyring(folder, clock).holds, clock, reports.append)
     assert all_of_them.find(all_of_them.open(ANNA)) is not None
     assert "will not survive a restart" in reports[0]
     assert "No space left" in reports[0]
-
-
-def failures(attempts: Attempts, count: int, address: str = "10.0.0.5") -> list[bool]:
-    return [attempts.failed(address) > 0 for _ in range(count)]
-
-
-def test_the_fourth_failure_within_a_minute_is_refused(clock: ManualClock) -> None:
-    attempts = Attempts(clock)
-    assert failures(attempts, 4) == [False, False, False, True]
-    clock.advance(61)
-    assert failures(attempts, 1) == [False]
-
-
-def test_the_sixth_failure_within_ten_minutes_is_refused(clock: ManualClock) -> None:
-    attempts = Attempts(clock)
-    refused = []
-    for _ in range(6):
-        refused += failures(attempts, 1)
-        clock.advance(61)
-    assert refused == [False] * 5 + [True]
-
-
-def test_the_eleventh_failure_within_an_hour_is_refused(clock: ManualClock) -> None:
-    attempts = Attempts(clock)
-    refused = []
-    for _ in range(11):
-        refused += failures(attempts, 1)
-        clock.advance(150)
-    assert refused == [False] * 10 + [True]
-    clock.advance(HOUR)
-    assert failures(attempts, 1) == [False]
-
-
-def test_how_long_to_wait_is_told(clock: ManualClock) -> None:
-    attempts = Attempts(clock)
-    failures(attempts, 3)
-    clock.advance(20)
-    assert attempts.failed("10.0.0.5") == pytest.approx(40.0)
-
-
-def test_one_address_does_not_count_for_another(clock: ManualClock) -> None:
-    attempts = Attempts(clock)
-    failures(attempts, 4)
-    assert failures(attempts, 1, "10.0.0.6") == [False]
-
-
-def test_a_million_addresses_need_no_million_places(clock: ManualClock) -> None:
-    attempts = Attempts(clock)
-    for number in range(3000):
-        attempts.failed(f"10.0.{number // 256}.{number % 256}")
-    assert len(attempts._failures) == 1024

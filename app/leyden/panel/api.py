@@ -32,9 +32,12 @@ from leyden.link.client import (
     RouteList,
 )
 from leyden.panel.auth import Principal
+from leyden.panel.entrance import Entrance
 from leyden.panel.errors import PanelError
+from leyden.panel.guard import Environ, encrypted
 from leyden.panel.live import CLIENTS, Hub
 from leyden.panel.pace import A_SECOND, Pace
+from leyden.panel.system import System, SystemInfo
 
 BASE: Final = "/api/v1"
 _FRESH_S: Final = 0.5  # an open health check asks the runtime at most this often
@@ -86,6 +89,19 @@ class IntentParams(Params, frozen=True):
     expires_s: Annotated[float, Meta(gt=0, le=30)] | None = None
 
 
+class PasswordParams(Params, frozen=True):
+    """A new password for the admin; sent as JSON."""
+
+    new: Annotated[str, Meta(min_length=1, description="at least ten characters")]
+    current: Annotated[str, Meta(description="the old one, by who signed in with it")] = ""
+
+
+class NoticeParams(Params, frozen=True):
+    """A sentence that need not stand on every page any more; sent as JSON."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=64, description="as in the system's answer")]
+
+
 class HealthCheck(msgspec.Struct, frozen=True):
     """Whether the appliance works, for anybody who asks."""
 
@@ -128,6 +144,7 @@ class Ask:
     principal: Principal | None  # None only at open endpoints
     path: Mapping[str, str]
     params: Any  # an instance of the endpoint's `params`
+    environ: Environ  # the request as the server tells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +168,8 @@ class Api:
         hub: the live view, for its figures.
         clock: tells the time.
         version: the panel's own, said while the runtime is away.
-        sign_out: ends a session by its hash.
+        entrance: signs people out, and changes the password.
+        system: knows the machine as an appliance.
     """
 
     def __init__(
@@ -160,13 +178,15 @@ class Api:
         hub: Hub,
         clock: Clock,
         version: str,
-        sign_out: Callable[[str], None],
+        entrance: Entrance,
+        system: System,
     ) -> None:
         self._link = link
         self._hub = hub
         self._clock = clock
         self._version = version
-        self._sign_out = sign_out
+        self._entrance = entrance
+        self._system = system
         self._pace = Pace(clock)
         self._health: Health | None = None
         self._health_ns = 0
@@ -181,6 +201,17 @@ class Api:
             Endpoint(f"{BASE}/health", "Health in figures", PanelHealth, self._panel_health),
             Endpoint(f"{BASE}/session", "Who you are here", SessionInfo, _session),
             Endpoint(f"{BASE}/sign-out", "End the session", Done, self._end, method="POST"),
+            Endpoint(
+                f"{BASE}/password", "Set a new password and sign every browser out", Done,
+                self._change_password, PasswordParams, method="POST",
+            ),
+            Endpoint(
+                f"{BASE}/system", "The machine as an appliance", SystemInfo, self._system_info
+            ),
+            Endpoint(
+                f"{BASE}/system/acknowledge", "Take note of a notice", Done, self._acknowledge,
+                NoticeParams, method="POST",
+            ),
             Endpoint(f"{BASE}/devices", "Devices and buses", DeviceList, self._devices),
             Endpoint(f"{BASE}/routes", "All routes", RouteList, self._routes),
             Endpoint(f"{BASE}/latest", "Newest value of each route", LatestList, self._latest_all),
@@ -203,11 +234,15 @@ class Api:
             ),
         )  # fmt: skip
 
-    def _check(self, _: Ask) -> HealthCheck:
+    def check(self) -> HealthCheck:
+        """Return whether it works, for anybody who asks."""
         health = self._fresh_health()
         if health is None:
             return HealthCheck("degraded", self._version, self._hub.ring.high, 0.0)
         return HealthCheck(health.status, health.version, health.n, health.uptime_s)
+
+    def _check(self, _: Ask) -> HealthCheck:
+        return self.check()
 
     def _fresh_health(self) -> Health | None:
         """The runtime's health, asked for at most twice a second however many want to know."""
@@ -240,7 +275,22 @@ class Api:
 
     def _end(self, ask: Ask) -> Done:
         if ask.principal is not None and ask.principal.session:
-            self._sign_out(ask.principal.session)
+            self._entrance.sign_out(ask.principal.session)
+        return Done()
+
+    def _change_password(self, ask: Ask) -> Done:
+        params: PasswordParams = ask.params
+        self._entrance.change(_known(ask), params.current, params.new, ask.environ)
+        return Done()
+
+    def _system_info(self, ask: Ask) -> SystemInfo:
+        return self._system.info(encrypted=encrypted(ask.environ))
+
+    def _acknowledge(self, ask: Ask) -> Done:
+        if _known(ask).role.rank < Role.OPERATOR.rank:
+            raise PanelError(403, "forbidden", "taking note for all needs the role operator")
+        params: NoticeParams = ask.params
+        self._system.acknowledge(params.id)
         return Done()
 
     def _devices(self, _: Ask) -> DeviceList:
@@ -269,8 +319,7 @@ class Api:
 
     def _submit(self, ask: Ask) -> Answer:
         params: IntentParams = ask.params
-        who = ask.principal
-        assert who is not None  # noqa: S101 - the endpoint is not open
+        who = _known(ask)
         if self._pace.wait_s(who.session or who.token) > 0:
             words = f"more than {A_SECOND:g} intents a second are refused; wait a second"
             raise PanelError(429, "too_many_intents", words, {"Retry-After": "1"})
@@ -281,8 +330,12 @@ class Api:
 
 
 def _session(ask: Ask) -> SessionInfo:
+    return SessionInfo(_known(ask).role, _known(ask).name)
+
+
+def _known(ask: Ask) -> Principal:
     assert ask.principal is not None  # noqa: S101 - the endpoint is not open
-    return SessionInfo(ask.principal.role, ask.principal.name)
+    return ask.principal
 
 
 def read_query(kind: type[Params], query: Sequence[tuple[str, str]]) -> Params:

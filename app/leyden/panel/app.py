@@ -18,15 +18,22 @@ from leyden.link.client import LinkClient, LinkDownError, LinkRefusal
 from leyden.panel.api import BASE, Api, Ask, Endpoint, read_body, read_query
 from leyden.panel.assets import Assets
 from leyden.panel.auth import Keyring
-from leyden.panel.door import Door, StartResponse
+from leyden.panel.claim import Claims
+from leyden.panel.door import HEALTH, Door, StartResponse
+from leyden.panel.entrance import Entrance
+from leyden.panel.entry_pages import EntryPages
 from leyden.panel.errors import PanelError, error_body, of_link
 from leyden.panel.guard import Guard, Hosts
 from leyden.panel.live import CLIENTS, Hub
 from leyden.panel.openapi import document
-from leyden.panel.pages import Pages, plain_error
+from leyden.panel.pages import Pages
+from leyden.panel.passwords import Passwords
+from leyden.panel.replies import plain_error
 from leyden.panel.sessions import Sessions
 from leyden.panel.settings import Settings
 from leyden.panel.sockets import Sockets
+from leyden.panel.system import Acknowledged, System
+from leyden.panel.tls import Certificates
 
 _HERE: Final = Path(__file__).parent
 _BODY_BYTES: Final = 65_536
@@ -44,21 +51,38 @@ _log = logging.getLogger("leyden.panel")
 class Panel:
     """The application; `start` begins to follow the runtime, `close` hangs up on everybody."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
         clock = clock or SystemClock()
+        certificates = certificates or Certificates(settings.tls)
         self.link = LinkClient(settings.socket, name="panel")
         keyring = Keyring(settings.auth, clock)
-        sessions = Sessions(settings.auth, keyring, clock, report=_log.warning)
+        passwords = Passwords(settings.auth, clock)
+        sessions = Sessions(settings.auth, _either(keyring, passwords), clock, _log.warning)
         self.guard = Guard(keyring, sessions, f"leyden_{settings.port}", clock)
         self.hub = Hub(self.link, clock, self.guard.stands)
+        claims = Claims(settings.auth, passwords)
+        claims.forget()  # what a power cut in the middle of a claim has left
+        entrance = Entrance(self.guard, passwords, claims, clock, self.hub.end_session)
+        system = System(self.link, certificates, passwords, Acknowledged(settings.auth))
         self.app = _flask()
         version = importlib.metadata.version("leyden")
-        self.api = Api(self.link, self.hub, clock, version, self._sign_out)
-        _add_api(self.app, self.api.endpoints(), version, self.guard)
+        self.api = Api(self.link, self.hub, clock, version, entrance, system)
+        _add_api(self.app, self.api, version, self.guard)
         assets = Assets(_HERE / "static")
-        Pages(self.guard, assets, self._name, self._full, self._sign_out).add_to(self.app)
+        Pages(self.guard, entrance, assets, self._name, self._full).add_to(self.app)
+        EntryPages(self.guard, entrance, certificates).add_to(self.app)
         self.sockets = Sockets(self.app, self.hub, self.guard, clock)
-        self._door = Door(self.sockets, Hosts(settings.hosts))
+        self._door = Door(
+            self.sockets,
+            Hosts(settings.hosts),
+            settings.https_port,
+            lambda: certificates.context() is not None,
+        )
         self._appliance = ""
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -76,10 +100,6 @@ class Panel:
         self.hub.close()
         self.link.close()
 
-    def _sign_out(self, session: str) -> None:
-        self.guard.sessions.end(session)
-        self.hub.end_session(session)
-
     def _full(self) -> bool:
         return len(self.hub.feeds()) >= CLIENTS
 
@@ -90,6 +110,10 @@ class Panel:
             except (LinkDownError, LinkRefusal):
                 return ""
         return self._appliance
+
+
+def _either(keyring: Keyring, passwords: Passwords) -> Callable[[str], bool]:
+    return lambda proof: passwords.holds(proof) or keyring.holds(proof)
 
 
 def _flask() -> Flask:
@@ -105,7 +129,8 @@ def _flask() -> Flask:
     return app
 
 
-def _add_api(app: Flask, endpoints: tuple[Endpoint, ...], version: str, guard: Guard) -> None:
+def _add_api(app: Flask, api: Api, version: str, guard: Guard) -> None:
+    endpoints = api.endpoints()
     for endpoint in endpoints:
         app.add_url_rule(
             endpoint.path,
@@ -118,6 +143,9 @@ def _add_api(app: Flask, endpoints: tuple[Endpoint, ...], version: str, guard: G
     def description() -> bytes:  # made when first asked for, which hardly anybody does
         return msgspec.json.encode(document(endpoints, version))
 
+    # Under the name that is answered without encryption too, so that a health check on the machine
+    # itself depends on no certificate.
+    app.add_url_rule(HEALTH, "health", lambda: _json(msgspec.json.encode(api.check())))
     app.add_url_rule(f"{BASE}/openapi.json", "openapi", lambda: _json(description()))
 
 
@@ -128,7 +156,8 @@ def _view(endpoint: Endpoint, guard: Guard) -> Callable[..., Response]:
             params = read_query(endpoint.params, list(request.args.items(multi=True)))
         else:
             params = read_body(endpoint.params, request.get_data())
-        return _json(msgspec.json.encode(endpoint.handle(Ask(principal, path, params))))
+        ask = Ask(principal, path, params, request.environ)
+        return _json(msgspec.json.encode(endpoint.handle(ask)))
 
     return view
 
@@ -140,7 +169,7 @@ def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None)
 
 
 def _for_programs() -> bool:
-    return request.path.startswith(("/api/", "/healthz", "/socket.io")) or request.is_json
+    return request.path.startswith(("/api/", "/health", "/socket.io")) or request.is_json
 
 
 def _on_panel_error(error: PanelError) -> Response:

@@ -45,7 +45,8 @@ class Principal:
 
     name: str
     role: Role
-    token: str = ""  # hash of the token that proves it; "" for a one-time one, which is spent
+    # hash of the token or proof of the password that proves it; "" for a one-time token, now spent
+    token: str = ""
     session: str = ""  # hash that names the session; "" for a bearer token
 
 
@@ -125,7 +126,7 @@ def new_token(
         one_time=one_time,
         expires=Expiry.after(_ONE_TIME_S, clock) if one_time else None,
     )
-    with _locked(auth_dir):
+    with locked(auth_dir):
         _save(auth_dir, [*_live(_load(auth_dir), clock), record])
     return text
 
@@ -145,7 +146,7 @@ def revoke(auth_dir: Path, token_id: str) -> None:
     Raises:
         AuthError: no such token.
     """
-    with _locked(auth_dir):
+    with locked(auth_dir):
         records = _load(auth_dir)
         _one(records, token_id)
         _save(auth_dir, [record for record in records if record.id != token_id])
@@ -158,7 +159,7 @@ def rotate(auth_dir: Path, token_id: str) -> str:
         AuthError: no such token.
     """
     text = _new_text()
-    with _locked(auth_dir):
+    with locked(auth_dir):
         records = _load(auth_dir)
         old = _one(records, token_id)
         new = msgspec.structs.replace(old, hash=fingerprint(text))
@@ -211,7 +212,7 @@ class Keyring:
             if record.hash in self._spent:
                 return None  # somebody was faster
             self._spent.add(record.hash)
-        with suppress(AuthError), _locked(self._dir):
+        with suppress(AuthError), locked(self._dir):
             _save(self._dir, [each for each in _load(self._dir) if each.hash != record.hash])
         return Principal(record.name, record.role)
 
@@ -296,8 +297,12 @@ def _save(auth_dir: Path, records: list[TokenRecord]) -> None:
 
 
 @contextmanager
-def _locked(auth_dir: Path) -> Iterator[None]:
-    """Keep other processes from writing between our reading and writing."""
+def locked(auth_dir: Path) -> Iterator[None]:
+    """Keep others, threads included, from writing between our reading and writing.
+
+    Raises:
+        AuthError: the directory cannot be used.
+    """
     try:
         auth_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory = os.open(auth_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 from werkzeug.http import parse_cookie
 
 from leyden.kernel import Clock
+from leyden.panel.attempts import Attempts
 from leyden.panel.auth import Keyring, Principal
 from leyden.panel.errors import PanelError
-from leyden.panel.sessions import Attempts, Sessions
+from leyden.panel.sessions import Sessions
+from leyden.panel.tls import TlsSocket
 
 INTENT_HEADER: Final = "X-Leyden"  # no other site's page can send it without being asked first
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -25,22 +27,22 @@ class Hosts:
     """The names and addresses that a request may call the panel by.
 
     A page from elsewhere can make its own name resolve to this machine and then read answers as if
-    they were its own (DNS rebinding); what it cannot change is the name the browser asks for.
+    they were its own (DNS rebinding); what it cannot change is the name the browser asks for. So
+    names have to be ours: the machine's own, by itself and as mDNS announces it, and those that
+    were configured. An address is no name and resolves to nothing but itself: who calls us by one
+    got here by it, directly or through a router that forwards a port.
     """
 
     def __init__(self, extra: Iterable[str] = ()) -> None:
-        own = socket.gethostname().lower()
-        self._names = {"localhost", own, f"{own}.local", *(name.lower() for name in extra)}
+        self._names = {"localhost", *(name.lower() for name in extra)}
 
     def allows(self, environ: Environ) -> bool:
         """Whether the request's Host header names this machine."""
-        name = _host_name(environ.get("HTTP_HOST", ""))
-        if name in self._names:
+        name = host_name(environ.get("HTTP_HOST", ""))
+        if name in self._names or _is_address(name):
             return True
-        address = _address(name)
-        if address is None:
-            return False
-        return address.is_loopback or address == _address(_own_address(environ))
+        own = socket.gethostname().lower()  # first boot gives the machine its name late
+        return name in {own, f"{own}.local"}
 
 
 class Guard:
@@ -49,14 +51,15 @@ class Guard:
     Args:
         keyring: bearer tokens.
         sessions: cookies.
-        cookie: the session cookie's name.
+        cookie: the session cookie's name; over TLS it has the prefix that keeps others from
+            setting it.
         clock: tells the time.
     """
 
     def __init__(self, keyring: Keyring, sessions: Sessions, cookie: str, clock: Clock) -> None:
         self.keyring = keyring
         self.sessions = sessions
-        self.cookie = cookie
+        self._cookie = cookie
         self._attempts = Attempts(clock)
 
     def principal(self, environ: Environ) -> Principal:
@@ -76,10 +79,18 @@ class Guard:
             self.require_own_page(environ)
         return found
 
+    def cookie(self, environ: Environ) -> str:
+        """Return the name of the session cookie for requests like this one.
+
+        A browser does not let a plain page replace what an encrypted one has set, so one name for
+        both would lock people out while encryption is broken.
+        """
+        return f"__Host-{self._cookie}" if encrypted(environ) else self._cookie
+
     def session(self, environ: Environ) -> Principal | None:
         """Return whose session cookie a request carries, if that session stands."""
         try:
-            text = parse_cookie(environ.get("HTTP_COOKIE", "")).get(self.cookie)
+            text = parse_cookie(environ.get("HTTP_COOKIE", "")).get(self.cookie(environ))
         except UnicodeError:
             return None  # bytes that are no text: not a cookie of ours
         return self.sessions.find(text) if text else None
@@ -147,38 +158,33 @@ def same_origin(environ: Environ, *, missing: bool) -> bool:
         parts = urlsplit(origin)
     except ValueError:  # "http://[" and the like
         return False
-    return parts.scheme in {"http", "https"} and parts.netloc == environ.get("HTTP_HOST")
+    # A proxy may have ended the encryption, never begun it.
+    schemes = {"https"} if encrypted(environ) else {"http", "https"}
+    return parts.scheme in schemes and parts.netloc == environ.get("HTTP_HOST")
 
 
-def _host_name(host: str) -> str:
+def host_name(host: str) -> str:
+    """Return the name or address in a Host header, in lower case; "" where there is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
         return ""
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _is_address(name: str) -> bool:
     try:
-        address = ipaddress.ip_address(text)
+        ipaddress.ip_address(name)
     except ValueError:
-        return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
+        return False
+    return True
 
 
-def _own_address(environ: Environ) -> str:
-    """The address of this machine that the request came in by."""
-    peer = connection_of(environ)
-    if peer is None:
-        return ""
-    try:
-        name = peer.getsockname()
-    except OSError:
-        return ""
-    return str(name[0]) if isinstance(name, tuple) else ""
-
-
-def connection_of(environ: Environ) -> socket.socket | None:
+def connection_of(environ: Environ) -> socket.socket | TlsSocket | None:
     """The socket a request came in by, where the server tells."""
     found = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
-    return found if isinstance(found, socket.socket) else None
+    return found if isinstance(found, socket.socket | TlsSocket) else None
+
+
+def encrypted(environ: Environ) -> bool:
+    """Whether a request came in over TLS that ends here."""
+    return environ.get("wsgi.url_scheme") == "https"

@@ -20,9 +20,10 @@ _ERRORS: Final = {
     "404": "No such thing",
     "405": "Not by this method",
     "413": "Too long",
-    "429": "Too many wrong tokens from this address, or too many intents",
+    "429": "Too many wrong tokens or passwords, or too many intents",
     "500": "The panel failed; its log says how",
     "503": "The runtime does not answer",
+    "507": "What was to be kept could not be: the disk takes nothing",
 }
 
 

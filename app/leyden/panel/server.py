@@ -3,9 +3,14 @@
 Environment:
     LEYDEN_SOCKET: path of the runtime's link.
     LEYDEN_AUTH: the auth directory.
-    LEYDEN_LISTEN_FD: number of an inherited listening socket; without it the panel binds itself to
-    LEYDEN_HOST (127.0.0.1) and LEYDEN_PORT (8080).
+    LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES: listening sockets named `http` and `https`, as the
+    service manager passes them (sd_listen_fds(3)).
+    LEYDEN_LISTEN_FD: else the number of one inherited listening socket; without it the panel binds
+    itself to LEYDEN_HOST (127.0.0.1) and LEYDEN_PORT (8080).
     LEYDEN_HOSTS: further names by which the panel may be called, separated by commas.
+    LEYDEN_TLS: the folder of leaf.pem, leaf.key and ca.pem, for sockets named `https`.
+    NOTIFY_SOCKET: the service manager is told there when the panel serves, and each second that it
+    still does. The process that serves is a child of this one (NotifyAccess=all).
 
 It ends with 0 after SIGTERM or SIGINT, 1 when it cannot serve and 2 when it was told nonsense.
 """
@@ -16,23 +21,21 @@ import ctypes
 import logging
 import os
 import signal
-import socket
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
 
-from leyden.kernel import die_with_parent
+from leyden.kernel import Notifier, die_with_parent
+from leyden.panel.listening import Listeners, take_listeners
 from leyden.panel.settings import ServeError, Settings, read_settings
+from leyden.panel.tls import Certificates
 
 if TYPE_CHECKING:
     from leyden.panel.app import Panel
 
 THREADS: Final = 48  # 24 live views, 8 to be told that it is full, 16 requests at a time
-_BACKLOG: Final = 64
-_STALLED_MS: Final = 20_000  # a peer that takes nothing that long is gone (tcp(7), USER_TIMEOUT)
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
@@ -41,79 +44,36 @@ def main() -> int:
     die_with_parent()
     _log_to_stderr()
     try:
-        listener = listen(os.environ)
-        settings = read_settings(os.environ, listener.getsockname()[1])
+        listeners = take_listeners(os.environ)
+        settings = read_settings(os.environ, listeners.port, listeners.https_port)
     except ServeError as error:
         sys.stderr.write(f"panel: {error}\n")
         return error.exit_code
     try:
-        _Application(settings, listener).run()
+        _Application(settings, listeners, _notifier()).run()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0
 
 
-def listen(environ: Mapping[str, str]) -> socket.socket:
-    """Return the listening socket: the inherited one, or one bound here.
-
-    Raises:
-        ServeError: the descriptor is no listening socket, or the address cannot be had.
-    """
-    inherited = environ.get("LEYDEN_LISTEN_FD", "")
-    listener = _inherited(inherited) if inherited else _bound(environ)
-    # Set here they hold for every connection: a browser that vanished without a word, or that
-    # stopped reading, must not keep a thread for ever.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return listener
-
-
-def _inherited(number: str) -> socket.socket:
-    try:
-        listener = socket.socket(fileno=int(number))
-        listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    except (ValueError, OSError):
-        raise ServeError(f"LEYDEN_LISTEN_FD is {number}, which is no socket", 2) from None
-    if not listening or listener.family not in (socket.AF_INET, socket.AF_INET6):
-        listener.close()
-        raise ServeError(f"LEYDEN_LISTEN_FD is {number}, which does not listen for TCP", 2)
-    return listener
-
-
-def _bound(environ: Mapping[str, str]) -> socket.socket:
-    host = environ.get("LEYDEN_HOST", "127.0.0.1")
-    port = environ.get("LEYDEN_PORT", "8080")
-    if not port.isdecimal() or int(port) > 65_535:
-        raise ServeError(f'LEYDEN_PORT is "{port}", expected a number up to 65535', 2)
-    try:
-        found = socket.getaddrinfo(
-            host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    except OSError as error:
-        # The resolver numbers its errors below 0; the others' texts repeat the address.
-        number = error.errno or 0
-        words = os.strerror(number) if number > 0 else error.strerror
-        raise ServeError(
-            f"cannot listen on {host}:{port}: {words}; "
-            "stop what uses it or choose another with LEYDEN_PORT"
-        ) from error
-
-
 class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn, configured here and nowhere else: no file, no command line, no environment."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listeners: Listeners, notifier: Notifier) -> None:
+        self.notifier = notifier
+        self.certificates = Certificates(settings.tls)
+        self.secure_addresses = listeners.secure_addresses()
+        self.places = listeners.describe()
         self._settings = settings
-        self._descriptor = listener.detach()  # gunicorn closes it in its own way
+        # gunicorn closes them in its own way.
+        self._bind = [f"fd://{each.detach()}" for each in (*listeners.plain, *listeners.secure)]
         super().__init__()
 
     def load_config(self) -> None:
         from leyden.panel.worker import PanelLogger, PanelWorker  # noqa: PLC0415
 
         options: dict[str, Any] = {
-            "bind": f"fd://{self._descriptor}",
+            "bind": self._bind,
             "workers": 1,  # Socket.IO and the live view keep their clients in one process
             "worker_class": PanelWorker,
             "logger_class": PanelLogger,
@@ -141,9 +101,16 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn ships no 
     def load(self) -> Panel:
         from leyden.panel.app import Panel  # noqa: PLC0415 - only the worker needs it
 
-        panel = Panel(self._settings)
+        panel = Panel(self._settings, certificates=self.certificates)
         panel.start()
         return panel
+
+
+def _notifier() -> Notifier:
+    """Return who tells the service manager; gunicorn would say READY before anything is there."""
+    notifier = Notifier()
+    os.environ.pop("NOTIFY_SOCKET", None)
+    return notifier
 
 
 def _memory_folder() -> str | None:

@@ -1,4 +1,4 @@
-"""Sessions: browsers that have signed in, and addresses that tried and failed.
+"""Sessions: browsers that have signed in.
 
 A session lives on the server; the browser holds a random name for it in a cookie that scripts
 cannot read. Sessions survive a restart of the panel, so that updating it signs nobody out.
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from leyden.kernel import NS, Clock, Role
-from leyden.panel.auth import Expiry, Keyring, Principal, fingerprint
+from leyden.kernel import Clock, Role
+from leyden.panel.auth import Expiry, Principal, fingerprint
 from leyden.storage.atomic import write_atomic
 
 _FILE: Final = "sessions.json"
@@ -32,7 +31,7 @@ class Session(msgspec.Struct, frozen=True):
     hash: str  # SHA-256 of the cookie's text, hex
     role: Role
     name: str
-    token: str  # hash of the token it was opened with; "" for a one-time one
+    token: str  # hash of the token, or proof of the password, it was opened with; "": one-time
     idle: Expiry
     whole: Expiry
 
@@ -45,18 +44,24 @@ class Sessions:
     """All sessions of the panel.
 
     On a disk that takes nothing they are kept in memory only, which `report` is told in words.
+
+    Args:
+        auth_dir: the auth directory.
+        holds: whether the token or password that a session was opened with still stands.
+        clock: tells the time.
+        report: is told what goes wrong.
     """
 
     def __init__(
         self,
         auth_dir: Path,
-        keyring: Keyring,
+        holds: Callable[[str], bool],
         clock: Clock,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._report = report
         self._path = auth_dir / _FILE
-        self._keyring = keyring
+        self._holds = holds
         self._clock = clock
         self._lock = threading.Lock()
         self._by_hash = {session.hash: session for session in self._load()}
@@ -100,10 +105,20 @@ class Sessions:
             if self._by_hash.pop(session_hash, None) is not None:
                 self._save()
 
+    def end_all(self, but: Callable[[Session], bool]) -> tuple[str, ...]:
+        """Sign out every browser but some; return the hashes of the sessions that ended."""
+        with self._lock:
+            over = [key for key, session in self._by_hash.items() if not but(session)]
+            for key in over:
+                del self._by_hash[key]
+            if over:
+                self._save()
+        return tuple(over)
+
     def _stands(self, session: Session) -> bool:
         if min(session.idle.left_s(self._clock), session.whole.left_s(self._clock)) <= 0:
             return False
-        return not session.token or self._keyring.holds(session.token)
+        return not session.token or self._holds(session.token)
 
     def _renew(self, session: Session) -> None:
         with self._lock:
@@ -130,42 +145,3 @@ class Sessions:
             write_atomic(self._path, data, private=True)
         except OSError as error:
             self._report(f"sessions will not survive a restart: {self._path}: {error.strerror}")
-
-
-class Attempts:
-    """Failed attempts by address: 3 in a minute, 5 in ten minutes, 10 in an hour.
-
-    A valid token is let through even then: guessing one of 2^256 is hopeless, while refusing it
-    would let anybody behind the same address lock everybody else out.
-    """
-
-    LIMITS: Final = ((60.0, 3), (600.0, 5), (3600.0, 10))
-    _ADDRESSES: Final = 1024
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def failed(self, address: str) -> float:
-        """Count a failure; return for how many seconds further ones are refused, 0 if not yet."""
-        now = self._clock.monotonic_ns() / NS
-        most = self.LIMITS[-1][1] + 1
-        with self._lock:
-            times = self._failures.setdefault(address, deque(maxlen=most))
-            self._failures.move_to_end(address)
-            wait = _wait_s(times, now)
-            if wait == 0:
-                times.append(now)
-            while len(self._failures) > self._ADDRESSES:
-                self._failures.popitem(last=False)
-        return wait
-
-
-def _wait_s(times: deque[float], now: float) -> float:
-    wait = 0.0
-    for span, most in Attempts.LIMITS:
-        recent = [time for time in times if time > now - span]
-        if len(recent) >= most:
-            wait = max(wait, recent[-most] + span - now)
-    return wait

@@ -25,10 +25,12 @@ class Settings:
     auth: Path  # the auth directory
     port: int = 8080  # keeps the cookies of two panels on one host apart
     hosts: tuple[str, ...] = ()  # further names it may be called by
+    tls: Path | None = None  # the certificate folder
+    https_port: int = 0  # where it listens for TLS; 0: nowhere
 
 
-def read_settings(environ: Mapping[str, str], port: int) -> Settings:
-    """Return the settings that the environment holds.
+def read_settings(environ: Mapping[str, str], port: int, https_port: int = 0) -> Settings:
+    """Return the settings that the environment holds, with the ports that are listened at.
 
     Raises:
         ServeError: one is missing.
@@ -42,4 +44,6 @@ def read_settings(environ: Mapping[str, str], port: int) -> Settings:
         auth=Path(environ["LEYDEN_AUTH"]),
         port=port,
         hosts=tuple(name.strip() for name in names if name.strip()),
+        tls=Path(environ["LEYDEN_TLS"]) if environ.get("LEYDEN_TLS") else None,
+        https_port=https_port,
     )

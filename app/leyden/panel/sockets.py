@@ -26,6 +26,7 @@ from leyden.panel.door import StartResponse, WsgiApp, refuse
 from leyden.panel.errors import PanelError
 from leyden.panel.guard import Guard, connection_of, same_origin
 from leyden.panel.live import CLIENTS, Feed, Hub, PanelFullError, Subscription
+from leyden.panel.tls import TlsSocket
 
 PATH: Final = "/socket.io/"
 SPARE: Final = 8  # connections beyond the live views: to be told that they are full, or unknown
@@ -69,7 +70,7 @@ class Visit:
     """One websocket, from its handshake to its end."""
 
     def __init__(
-        self, principal: Principal | None, peer: socket.socket | None, begun_ns: int
+        self, principal: Principal | None, peer: socket.socket | TlsSocket | None, begun_ns: int
     ) -> None:
         self.principal = principal  # None: it will be told to sign in
         self.feed: Feed | None = None

@@ -8,6 +8,6 @@ const token = new URLSearchParams(location.hash.slice(1)).get("token");
 if (token) {
   history.replaceState(null, "", location.pathname + location.search);
   const form = document.querySelector("form");
-  form.elements.token.value = token;
+  form.querySelector("[type=password]").value = token;
   form.submit();
 }
