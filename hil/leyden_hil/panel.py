@@ -96,12 +96,22 @@ class Panel:
         """Ask with a token from now on."""
         self._token = token
 
-    def keep_cookie(self, answer: Answer) -> None:
-        """Go on in the session that an answer opened.
+    def sign_in(self, password: str) -> None:
+        """Sign in as the owner, and go on in that session.
 
         Raises:
-            TargetError: it opened none.
+            TargetError: the panel refuses.
         """
+        self._enter(self.post("/sign-in", {"password": password}))
+
+    def claim(self, code: str, password: str) -> Answer:
+        """Claim the appliance; where that succeeds, go on in the session that it opened."""
+        answer = self.post("/claim", {"code": code, "password": password})
+        if answer.status < 400:
+            self._enter(answer)
+        return answer
+
+    def _enter(self, answer: Answer) -> None:
         cookie = answer.headers.get("Set-Cookie", "")
         if answer.status >= 400 or not cookie:
             raise TargetError(f"no session: {answer.status} {answer.body[:300]!r}")
@@ -133,6 +143,29 @@ class Panel:
     def latest(self, route: str) -> dict[str, Any]:
         """Return the newest value of a route."""
         said: dict[str, Any] = self.data(f"/api/v1/routes/{route}/latest")
+        return said
+
+    def events(self, after: int = 0, *prefixes: str) -> list[dict[str, Any]]:
+        """Return all events above a number, and the gaps among them as `{"gap": …}`."""
+        found: list[dict[str, Any]] = []
+        wanted = "".join(f"&route={prefix}" for prefix in prefixes)
+        while True:
+            page = self.data(f"/api/v1/events?after={after}&limit=1000{wanted}")
+            found += page["events"] + [{"gap": gap} for gap in page["gaps"]]
+            if page["next"] >= page["head"] or page["next"] == after:
+                return found
+            after = page["next"]
+
+    def ask(self, goal: str, payload: Any, key: str) -> dict[str, Any]:
+        """Submit an intent and return its answer: `outcome`, `n`, `detail`.
+
+        Raises:
+            TargetError: the panel does not take it.
+        """
+        answer = self.post("/api/v1/intents", {"goal": goal, "payload": payload, "key": key})
+        if answer.status != 200:
+            raise TargetError(f"{goal}: {answer.status} {answer.body[:300]!r}")
+        said: dict[str, Any] = answer.json()
         return said
 
     def until(self, true: Callable[[], bool], limit_s: float, what: str) -> float:
