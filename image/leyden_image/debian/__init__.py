@@ -1,0 +1,1 @@
+"""Debian packages: locked by name and hash, fetched, turned into a root file system."""

@@ -1,0 +1,92 @@
+"""Brings locked package files into the cache, several at a time, each checked by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Final
+
+from leyden_image.debian.lockfile import Locked
+from leyden_image.debian.mirror import EXAMPLE, VARIABLE, archive_url
+from leyden_image.errors import ImageError
+from leyden_image.store import sha256_of, write_whole
+
+_AT_ONCE: Final = 6
+_TRIES: Final = 4
+_TIMEOUT_S: Final = 60.0
+_GONE: Final = frozenset({403, 404, 410})
+
+
+def fetch(
+    packages: Sequence[Locked], folder: Path, tell: Callable[[int, int], None] = lambda *_: None
+) -> int:
+    """Make `folder` hold all packages; return how many bytes had to be brought.
+
+    Args:
+        packages: what is needed.
+        folder: the cache.
+        tell: is called with bytes brought and bytes to bring, from this thread.
+
+    Raises:
+        ImageError: a file is gone from the mirror, cannot be had, or is not what was locked.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [one for one in packages if not (folder / one.file).exists()]
+    total = sum(one.size for one in missing)
+    done = 0
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        tasks = {pool.submit(_bring, one, folder / one.file): one for one in missing}
+        try:
+            for task in as_completed(tasks):
+                task.result()
+                done += tasks[task].size
+                tell(done, total)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return total
+
+
+def check_cached(packages: Sequence[Locked], folder: Path) -> None:
+    """Raise `ImageError` if a cached file is no longer what was locked."""
+    for one in packages:
+        if sha256_of(folder / one.file) != one.sha256:
+            raise ImageError(f"{folder / one.file} is damaged; remove it and build again")
+
+
+def _bring(package: Locked, target: Path) -> None:
+    url = f"{archive_url(package.archive)}/{urllib.parse.quote(package.path)}"
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 -- the scheme is the mirror's, which the user chose
+                data: bytes = answer.read()
+            break
+        except urllib.error.HTTPError as error:
+            if error.code in _GONE:
+                raise ImageError(_gone(package, url)) from error
+            if attempt == _TRIES:
+                raise ImageError(f"{url}: {error}") from error
+        except (OSError, http.client.HTTPException) as error:
+            if attempt == _TRIES:
+                raise ImageError(f"{url}: {error}; tried {_TRIES} times") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != package.sha256:
+        raise ImageError(
+            f"{url} has SHA-256 {found}, {package.sha256} is locked; "
+            "`python -m leyden_image lock` if the archive was changed on purpose"
+        )
+    write_whole(target, data)
+
+
+def _gone(package: Locked, url: str) -> str:
+    return (
+        f"{package.name} {package.version} is gone from the mirror ({url}). "
+        "Renew the lock with `python -m leyden_image lock`, "
+        f"or build the old one from a snapshot: {VARIABLE}='{EXAMPLE}'"
+    )

@@ -1,0 +1,85 @@
+"""The last hand on the root tree: what must not be in it, what must be there, and since when."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from leyden_image.job import Job
+from leyden_image.tree import link, make_folder, remove, write_file
+
+# What building leaves behind and no image has any use for.
+_LEFTOVERS: Final = (
+    "var/cache/*",
+    "var/lib/apt",
+    "var/lib/dpkg/info",
+    "var/lib/dpkg/*-old",
+    "var/lib/systemd/deb-systemd-helper-*",
+    "var/lib/systemd/catalog",
+    "var/log/*",
+    "var/lib/ucf",
+    "var/lib/pam",
+    "etc/*-",
+    "etc/.pwd.lock",
+    "etc/ssh/ssh_host_*",
+    "etc/apt",
+    "etc/hostname",
+    "etc/resolv.conf",
+    "run/*",
+    "tmp/*",
+    "boot/*",
+    "root/.*",
+)
+_MOUNTED: Final = ("data", "boot/firmware", "proc", "sys", "dev", "run", "tmp")
+_OS_RELEASE: Final = """\
+NAME="Leyden"
+ID=leyden
+ID_LIKE=debian
+PRETTY_NAME="Leyden {version}"
+VERSION_ID="{version}"
+IMAGE_ID=leyden
+IMAGE_VERSION="{version}"
+BUILD_ID="{commit}"
+"""
+
+
+def write_release(job: Job) -> None:
+    """Write who this image is: for us, and for programs that ask any Linux."""
+    write_file(job.root / "usr/lib/leyden/release.json", job.release.json())
+    text = _OS_RELEASE.format(version=job.release.version, commit=job.release.commit)
+    write_file(job.root / "usr/lib/os-release", text)
+    link(job.root / "etc/os-release", "../usr/lib/os-release")
+
+
+def finish_tree(job: Job) -> list[str]:
+    """Take out leftovers and what the layers do not want; return globs that matched nothing."""
+    idle = [
+        f"{layer.name}: {pattern}"
+        for layer in job.recipe.layers
+        for pattern in remove(job.root, layer.remove)
+    ]
+    remove(job.root, _LEFTOVERS)
+    for folder in _MOUNTED:
+        make_folder(job.root / folder)
+    (job.root / "tmp").chmod(0o1777)
+    # Empty means: the initrd writes the machine's own id; never "this is the first boot".
+    write_file(job.root / "etc/machine-id", "", 0o444)
+    write_file(job.root / "etc/hostname", "leyden\n")
+    link(job.root / "etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf")
+    write_file(job.root / "usr/lib/clock-epoch", "")
+    return idle
+
+
+def settle_times(root: Path, epoch: int) -> None:
+    """Give everything in the tree the time of the commit."""
+    for folder, names, files in os.walk(root):
+        for name in (*names, *files):
+            os.utime(Path(folder) / name, (epoch, epoch), follow_symlinks=False)
+    os.utime(root, (epoch, epoch))
+
+
+def drop_tree(path: Path) -> None:
+    """Remove a tree; it is no error if it is not there."""
+    shutil.rmtree(path, ignore_errors=True)

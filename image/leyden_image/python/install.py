@@ -1,0 +1,52 @@
+"""Puts Python into the image: interpreter, wheels, this project, bytecode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from leyden_image.job import Job
+from leyden_image.python.bytecode import compile_folders
+from leyden_image.python.extension import compile_spidev
+from leyden_image.python.project import build_project
+from leyden_image.python.requirements import (
+    fetch_source,
+    fetch_wheels,
+    read_wheels,
+    resolve_source,
+)
+from leyden_image.python.wheels import install_wheel
+from leyden_image.tree import copy_tree, write_file
+
+LIBRARY: Final = "/usr/lib/python3.13"
+PACKAGES: Final = "/usr/local/lib/python3.13/dist-packages"
+_COMMAND: Final = """\
+#!/usr/bin/python3
+from leyden.cli.main import main
+raise SystemExit(main())
+"""
+
+
+def install_python(job: Job) -> int:
+    """Put everything of Python into the root; return how many files the packages have."""
+    copy_tree(job.unpacked("python"), job.root)
+    packages = job.root / PACKAGES.lstrip("/")
+    cache = job.place.cache / "wheels"
+    wheels = [*fetch_wheels(read_wheels(), cache).values(), _project(job)]
+    count = sum(install_wheel(wheel, packages) for wheel in wheels)
+    for layer in job.recipe.layers:
+        for name in layer.sources:
+            source = fetch_source(resolve_source(name), cache)
+            scratch = job.place.scratch / name
+            compile_spidev(source, job.unpacked("python", "sdk"), scratch, packages)
+    write_file(job.root / "usr/bin/leyden", _COMMAND, 0o755)
+    return count
+
+
+def compile_python(job: Job) -> None:
+    """Compile all Python of the root; to be called when all files are in and out."""
+    compile_folders(job.root, (LIBRARY, PACKAGES), job.unpacked("python", "host"))
+
+
+def _project(job: Job) -> Path:
+    return build_project(job.place.scratch / "wheel", job.release.epoch)
