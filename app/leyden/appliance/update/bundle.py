@@ -94,55 +94,50 @@ def refuse_unsuitable(
     Raises:
         RefusedError: with the first reason.
     """
-    for code, words in _objections(bundle, running, boards, room, force=force):
-        raise RefusedError(code, words)
+    for code, words in _objections(bundle, running, boards, room):
+        if not (force and code == "older"):
+            raise RefusedError(code, words)
 
 
 def _objections(
-    bundle: Bundle, running: Release, boards: tuple[str, ...], room: int, *, force: bool
+    bundle: Bundle, running: Release, boards: tuple[str, ...], room: int
 ) -> Iterator[tuple[str, str]]:
     new = bundle.release
     if new.compatible != running.compatible:
-        yield (
-            "wrong-compatible",
-            (
-                f'the update is made for "{new.compatible}", this appliance is '
-                f'"{running.compatible}"; use the update that was made for it'
-            ),
+        words = (
+            f'the update is made for "{new.compatible}", this appliance is '
+            f'"{running.compatible}"; use the update that was made for it'
         )
+        yield "wrong-compatible", words
     if not set(boards) & set(new.boards):
-        here = boards[0] if boards else "a board that does not say what it is"
-        yield (
-            "wrong-board",
-            (
-                f"the update does not know this board: found {here}, expected one of "
-                f"{', '.join(new.boards) or 'none at all'}; use a release that supports it"
-            ),
-        )
+        yield "wrong-board", _unknown_board(new, boards)
     if bundle.size > room:
-        yield (
-            "too-big",
-            (
-                f"the update's slot image has {bundle.size} bytes and a slot of this card {room}; "
-                "flash the card anew with an image of that release"
-            ),
+        words = (
+            f"the update's slot image has {bundle.size} bytes and a slot of this card {room}; "
+            "flash the card anew with an image of that release"
         )
+        yield "too-big", words
     if bundle.requires and order(running.version) < order(bundle.requires):
-        yield (
-            "too-far",
-            (
-                f"the update {new.version} needs at least {bundle.requires} to be installed from, "
-                f"this appliance runs {running.version}; install {bundle.requires} first"
-            ),
+        words = (
+            f"the update {new.version} needs at least {bundle.requires} to be installed from, "
+            f"this appliance runs {running.version}; install {bundle.requires} first"
         )
-    if new.older_than(running) and not force:
-        yield (
-            "older",
-            (
-                f"the update is {_named(new, running)}, older than {_named(running, new)} that runs; "
-                "to go back all the same: --force"
-            ),
+        yield "too-far", words
+    if new.older_than(running):
+        words = (
+            f"the update is {_named(new, running)}, older than the {_named(running, new)} that "
+            "runs; to go back all the same: --force"
         )
+        yield "older", words
+
+
+def _unknown_board(new: Release, boards: tuple[str, ...]) -> str:
+    here = boards[0] if boards else "a board that does not say what it is"
+    known = ", ".join(new.boards) or "none at all"
+    return (
+        f"the update does not know this board: found {here}, expected one of {known}; "
+        "use a release that supports it"
+    )
 
 
 def _named(release: Release, beside: Release) -> str:

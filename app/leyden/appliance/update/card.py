@@ -22,6 +22,13 @@ _ENVIRONMENT_BACKUP: Final = 3 * _MIB // 2
 _RECORDS: Final = (2 * _MIB, 5 * _MIB // 2)
 _PARTITIONS: Final = {"A": 2, "B": 3}
 _SLOT_WORD: Final = re.compile(r"(?:^|\s)leyden\.slot=([AB])(?:\s|$)")
+_PASSED_WORD: Final = re.compile(r"(?:^|\s)leyden\.why=(\S*)")
+_PASSED: Final = {
+    "kernel-unreadable": "its /vmlinuz.gz cannot be read",
+    "kernel-damaged": "its /vmlinuz.gz is damaged",
+    "kernel-refused": "its kernel is none that can be started",
+    "initrd-unreadable": "its /initrd.img cannot be read",
+}
 _EXT4_MAGIC: Final = (1080, b"\x53\xef")  # place and value of s_magic in the superblock
 
 
@@ -120,6 +127,15 @@ class Card:
                 "on its command line; updates are installed on the appliance itself"
             )
         return found[1]
+
+    def passed_over(self) -> dict[str, str]:
+        """Return which slots the boot script could not load in this start, and why, in words.
+
+        It tells with `leyden.why=B:kernel-damaged,` on the kernel's command line.
+        """
+        found = _PASSED_WORD.search(self._text("proc/cmdline"))
+        pairs = (each.partition(":") for each in found[1].split(",")) if found else ()
+        return {slot: _PASSED[word] for slot, _, word in pairs if word in _PASSED}
 
     def boot(self) -> str:
         """Return the kernel's id of this start; empty where it does not tell."""

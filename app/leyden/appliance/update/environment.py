@@ -28,11 +28,6 @@ def tries_name(slot: str) -> str:
     return f"BOOT_{slot}_LEFT"
 
 
-def load_name(slot: str) -> str:
-    """Return the variable in which the boot script notes that it could not load a slot."""
-    return f"BOOT_{slot}_LOAD"
-
-
 @dataclass(frozen=True)
 class Environment:
     """Variables of the boot loader; a change is a new one. Unknown variables are kept."""
@@ -52,10 +47,6 @@ class Environment:
         except ValueError:
             return 0
 
-    def could_not_load(self, slot: str) -> bool:
-        """Whether the boot script says that it could not even load the slot's kernel."""
-        return bool(self.variables.get(load_name(slot)))
-
     @property
     def next(self) -> str | None:
         """The slot that is started next; None when all have used up their starts."""
@@ -69,7 +60,6 @@ class Environment:
         changed = dict(self.variables)
         for slot in {*self.order, *order, "A", "B"}:
             changed[tries_name(slot)] = f"{TRIES if slot in order else 0:x}"
-            changed.pop(load_name(slot), None)
         changed[ORDER] = " ".join(order)
         return Environment(changed)
 

@@ -160,7 +160,7 @@ class Installation:
             raise UpdateError(
                 "card",
                 f"slot {self._slot} gave back something else than was written: found checksum "
-                f"{found[:12]}…, expected {bundle.checksum[:12]}…; the card is worn out, replace it",
+                f"{found[:8]}…, expected {bundle.checksum[:8]}…; the card is worn out, replace it",
             )
 
     # What came of it

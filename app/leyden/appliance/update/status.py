@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ from leyden.link.protocol import (
 )
 from leyden.storage.atomic import write_atomic
 
+T = TypeVar("T")
 STATUS_FILE: Final = "status.json"
 _HISTORY: Final = 50  # newest entries that are told over the link
 
@@ -168,7 +169,7 @@ def _certificate(path: Path) -> CertificateRow | None:
     return CertificateRow(found.ca_sha256, found.not_after) if found else None
 
 
-def _decoded(path: Path, kind: Any) -> Any:
+def _decoded(path: Path, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError):

@@ -1,8 +1,8 @@
 """What a start means for the slots: an update is tried, committed, or given up.
 
 A trial needs two healthy starts, one after the other: some faults show only when the machine comes
-back by itself. The boot loader gives it three starts for that. Whatever a start finds it writes down
-before it does anything about it, so that the next start knows why there is one.
+back by itself. The boot loader gives it three starts for that. Whatever a start finds it writes
+down before it does anything about it, so that the next start knows why there is one.
 
 A slot that is committed is never restarted for its health: what a restart does not mend would be
 restarted for ever. Its starts are counted again in full as soon as it reaches this code, so that
@@ -11,6 +11,7 @@ power cuts during a boot do not throw out a slot that works.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,7 +20,7 @@ import msgspec
 from leyden.appliance.update.environment import TRIES, Environment
 from leyden.appliance.update.gate import Verdict
 from leyden.appliance.update.ledger import Ledger
-from leyden.appliance.update.slots import Before, SlotFacts, SlotRecord, Trial, other
+from leyden.appliance.update.slots import SlotFacts, SlotRecord, Trial, other
 from leyden.appliance.update.status import facts_of
 
 
@@ -50,15 +51,28 @@ class Why:
     reason: str
 
 
-def meaning(record: SlotRecord, running: str, environment: Environment, boot: str) -> Meaning:
-    """Return what a start is.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What can be known of a start before anything is done about it.
 
-    Args:
+    Attributes:
         record: the slot record as the last start left it.
         running: the slot that runs.
         environment: the boot loader's variables as it left them.
         boot: the kernel's id of this start.
+        passed_over: slots that the boot loader could not load, and why.
     """
+
+    record: SlotRecord
+    running: str
+    environment: Environment
+    boot: str
+    passed_over: Mapping[str, str]
+
+
+def meaning(start: Start) -> Meaning:
+    """Return what a start is."""
+    record, running = start.record, start.running
     trial = record.trial
     complete = trial is not None and trial.state not in ("intent", "written")
     if running != record.committed:
@@ -68,31 +82,30 @@ def meaning(record: SlotRecord, running: str, environment: Environment, boot: st
     if not complete:
         return Meaning.CUT_SHORT
     waits = trial.state == "verified" and not trial.reason
-    if waits and (trial.boot == boot or _was_never_tried(trial.slot, environment)):
+    if waits and (trial.boot == start.boot or _was_never_tried(trial.slot, start)):
         return Meaning.STAGED
     return Meaning.CAME_BACK
 
 
-def _was_never_tried(slot: str, environment: Environment) -> bool:
+def _was_never_tried(slot: str, start: Start) -> bool:
     # Not in the order: the power was cut after the slot was complete and before it was made the
     # next one. All starts left: the boot loader had lost its variables and knew no better.
-    if environment.could_not_load(slot):
+    if slot in start.passed_over:
         return False
-    return slot not in environment.order or environment.tries(slot) >= TRIES
+    return slot not in start.environment.order or start.environment.tries(slot) >= TRIES
 
 
-def why_it_came_back(trial: Trial, environment: Environment) -> Why:
+def why_it_came_back(trial: Trial, start: Start) -> Why:
     """Return why the slot that was known to work runs again."""
     slot, starts = trial.slot, _starts(trial.boots)
     if trial.reason:
         return Why(trial.code, trial.reason)
-    if environment.could_not_load(slot):
-        words = f"the boot loader could not load slot {slot}: its files are damaged"
+    if slot in start.passed_over:
+        words = f"the boot loader could not load slot {slot}: {start.passed_over[slot]}"
         return Why("loader", words)
-    if trial.state == "verified" and environment.tries(slot):
-        words = (
-            f"the boot loader passed slot {slot} over with {environment.tries(slot)} starts left"
-        )
+    if trial.state == "verified" and start.environment.tries(slot):
+        left = _starts(start.environment.tries(slot))
+        words = f"the boot loader passed slot {slot} over, which had {left} left"
         return Why("loader", words)
     if trial.state == "verified":
         return Why(
@@ -127,12 +140,15 @@ def begin(ledger: Ledger) -> Meaning:
         UpdateError: the card refused.
     """
     _mend_environment(ledger)
-    found = meaning(ledger.record, ledger.running, ledger.environment, ledger.boot)
+    start = Start(
+        ledger.record, ledger.running, ledger.environment, ledger.boot, ledger.card.passed_over()
+    )
+    found = meaning(start)
     match found:
         case Meaning.TRIAL:
             _count_start(ledger)
         case Meaning.CAME_BACK:
-            _take_back(ledger)
+            _take_back(ledger, start)
         case Meaning.CUT_SHORT:
             _cut_short(ledger)
         case Meaning.FELL_BACK:
@@ -186,10 +202,10 @@ def _count_start(ledger: Ledger) -> None:
     )  # fmt: skip
 
 
-def _take_back(ledger: Ledger) -> None:
+def _take_back(ledger: Ledger, start: Start) -> None:
     trial = ledger.record.trial
     assert trial is not None  # noqa: S101 - there was one to come back from
-    why = why_it_came_back(trial, ledger.environment)
+    why = why_it_came_back(trial, start)
     _drop_trial(ledger, trial, "rolled-back", why, f"slot {ledger.running} runs as before")
 
 
@@ -228,7 +244,7 @@ def _fall_back(ledger: Ledger) -> None:
         from_version=release.version,
         code="committed-lost",
         reason=why,
-        detail=f"slot {ledger.running} with {release.version} runs now, and counts as known to work",
+        detail=f"slot {ledger.running} with {release.version} runs now and counts as known to work",
     )
 
 
@@ -329,6 +345,3 @@ def _names(trial: Trial) -> dict[str, str]:
     return {
         "slot": trial.slot, "version": trial.version, "from_version": trial.from_version,
     }  # fmt: skip
-
-
-__all__ = ["After", "Before", "Meaning", "Why", "begin", "commit", "end", "meaning", "order_of"]
