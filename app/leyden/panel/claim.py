@@ -28,7 +28,8 @@ from leyden.storage.files import FILES
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LETTERS: Final = 12  # of five bits each
 _GROUP: Final = 4
-_READ_AS: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+# However it was copied down: with any dash, and as O, I or L what can only be 0 or 1.
+_READ_AS: Final = str.maketrans("OIL", "011", "-\u2010\u2011\u2012\u2013\u2014\u2212")
 _FILE: Final = "claim.json"
 
 

@@ -34,9 +34,10 @@ _FILE: Final = "acknowledged.json"
 _KEPT: Final = 64
 _ID: Final = 16  # hex digits; tells notices apart, proves nothing
 _LEVELS: Final = ("error", "warning", "info")
-_CONFIGURATIONS: Final = {
-    "last-good": "the last one that was good",
-    "default": "the one it came with",
+_INSTEAD: Final = {
+    "last-good": "The appliance runs on the one before.",
+    "default": "The appliance runs on the one it came with.",
+    "nothing": "No device is used.",
 }
 _TRIALS: Final = {
     "intent": "Version {version} is being written to slot {slot}.",
@@ -52,8 +53,8 @@ _log = logging.getLogger("leyden.panel")
 class ConfigurationRow(msgspec.Struct, frozen=True):
     """Which configuration the runtime runs on, where that is not the one it was given."""
 
-    state: str  # last-good | default
-    problem: str  # what is wrong with the one it was given, in words
+    state: str  # last-good | default | nothing
+    problems: tuple[str, ...]  # what is wrong with the one it was given, in words
 
 
 class PanelRow(msgspec.Struct, frozen=True):
@@ -182,19 +183,20 @@ class System:
 
 def _read_configuration(row: LatestRow) -> ConfigurationRow | None:
     value: Any = row.value if isinstance(row.value, dict) else {"problem": row.value}
-    state = str(value.get("state") or "default")
-    problem = value.get("problem") or row.detail
+    state, problem = value.get("state", "default"), value.get("problem")
     if not row.n or state == GOOD or not problem:
-        return None
-    return ConfigurationRow(state, str(problem))
+        return None  # also where there is no configuration yet: nothing is wrong with that
+    problems = value.get("problems") or (problem,)
+    return ConfigurationRow(str(state), tuple(map(str, problems)))
 
 
 def _of_configuration(configuration: ConfigurationRow | None) -> Iterator[NoticeRow]:
     if configuration is None:
         return
-    runs = _CONFIGURATIONS.get(configuration.state, configuration.state)
-    problem = configuration.problem.rstrip(".")
-    text = f"The configuration cannot be used: {problem}. The appliance runs on {runs}."
+    first, *others = configuration.problems
+    more = f", and {len(others)} more" if others else ""
+    instead = _INSTEAD.get(configuration.state, "")
+    text = f"The configuration cannot be used: {first.rstrip('.')}{more}. {instead}".strip()
     yield NoticeRow("configuration", "error", text, lasting=True)
 
 

@@ -30,8 +30,8 @@ def build() -> Iterator[Callable[..., House]]:
     """Makes houses and closes them afterwards."""
     houses: list[House] = []
 
-    def make(plant: Plant | None = None) -> House:
-        house = House(plant or Plant().start())
+    def make(plant: Plant | None = None, *, card: bool = False) -> House:
+        house = House(plant or Plant().start(), card=card)
         houses.append(house)
         return house
 

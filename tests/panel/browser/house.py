@@ -17,11 +17,14 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from panel.browser.scripted import Plant
+from panel.certificates import Maker
+from panel.passing import start_panel
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
 
 from leyden.kernel import Role
 from leyden.link.server import LinkServer
 from leyden.panel.auth import new_token, sign_in_path
+from leyden.panel.claim import new_code, write_claim
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -57,14 +60,25 @@ def launch(playwright: Playwright, chromium: str) -> Browser:
 
 
 class House:
-    """One plant with its link and its panel; `close` ends all three."""
+    """One plant with its link and its panel; `close` ends all three.
 
-    def __init__(self, plant: Plant) -> None:
+    Args:
+        plant: what there is to see.
+        card: the panel is started as on a card: with an encrypted and a plain socket passed to it,
+            and certificates of the appliance's own.
+    """
+
+    def __init__(self, plant: Plant, *, card: bool = False) -> None:
         self.plant = plant
         self.folder = Path(tempfile.mkdtemp(prefix="leyden-house-"))
         self.auth = self.folder / "auth"
-        self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.sockets: dict[str, socket.socket] = {}
+        self.port = self.plain_port = _free_port()
+        self.certificates = Maker(self.folder / "identity")
+        if card:
+            self._furnish()
+        self.plain_url = f"http://127.0.0.1:{self.plain_port}"
+        self.url = f"{'https' if card else 'http'}://127.0.0.1:{self.port}"
         self._link: LinkServer | None = None
         self._panel: subprocess.Popen[bytes] | None = None
         self.start_link()
@@ -84,16 +98,29 @@ class House:
     def start_panel(self) -> None:
         """Start the panel's process and wait until it answers."""
         environ = {
-            **os.environ,
             "LEYDEN_SOCKET": str(self.folder / "leyden.sock"),
             "LEYDEN_AUTH": str(self.auth),
-            "LEYDEN_HOST": "127.0.0.1",
-            "LEYDEN_PORT": str(self.port),
         }
-        self._panel = subprocess.Popen(
-            [sys.executable, "-m", "leyden.panel.server"], env=environ, start_new_session=True
-        )
+        self._panel = self._start_card(environ) if self.sockets else self._start(environ)
         wait_until(self._answers, "the panel to answer")
+
+    def _start(self, environ: dict[str, str]) -> subprocess.Popen[bytes]:
+        environ |= {"LEYDEN_HOST": "127.0.0.1", "LEYDEN_PORT": str(self.port)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "leyden.panel.server"],
+            env={**os.environ, **environ},
+            start_new_session=True,
+        )
+
+    def _start_card(self, environ: dict[str, str]) -> subprocess.Popen[bytes]:
+        environ |= {"LEYDEN_TLS": str(self.certificates.folder)}
+        return start_panel(environ, tuple(self.sockets.items()), start_new_session=True)
+
+    def _furnish(self) -> None:
+        """Make what a card has: certificates, and sockets that outlive the panel."""
+        self.certificates.renew()
+        self.sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in ("https", "http")}
+        self.port, self.plain_port = (each.getsockname()[1] for each in self.sockets.values())
 
     def kill_panel(self) -> None:
         """Kill the panel's process and its worker, as a crash would."""
@@ -114,6 +141,8 @@ class House:
         """End everything that was started."""
         self.thaw_panel()
         self.kill_panel()
+        for each in self.sockets.values():
+            each.close()
         self.plant.stop()
         self.stop_link()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -126,6 +155,12 @@ class House:
     def token(self) -> str:
         """Return a token that a person may paste."""
         return new_token(self.auth, Role.VIEWER, name="browser test")
+
+    def leave_claim(self) -> str:
+        """Let the appliance wait for its admin; return the code that the machine shows."""
+        code = new_code()
+        write_claim(self.auth, code)
+        return code
 
     def _signal(self, number: signal.Signals) -> None:
         if self._panel is not None:
@@ -159,7 +194,8 @@ class Complaints:
 
     def _asked(self, request: Request) -> None:
         at = urlsplit(request.url)
-        if at.scheme not in {"data", "blob"} and at.port != self.house.port:
+        ports = {self.house.port, self.house.plain_port}
+        if at.scheme not in {"data", "blob"} and at.port not in ports:
             self.foreign.append(request.url)
 
 
@@ -180,6 +216,7 @@ class Visitor:
             viewport={"width": size[0], "height": size[1]},
             color_scheme=scheme,
             timezone_id="UTC",
+            ignore_https_errors=True,  # the authority is the appliance's own
             **options,
         )
         self.page = self.tab()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from panel.systems import LAPTOP
 
 from leyden.kernel import Answer, Gap, Intent, iso
 from leyden.kernel.intent import Outcome
@@ -35,6 +36,7 @@ from leyden.link.protocol import (
     Query,
     RouteList,
     RouteRow,
+    SystemAnswer,
     Trouble,
     WitnessRow,
 )
@@ -43,6 +45,7 @@ from leyden.link.server import Principal
 NS = 1_000_000_000
 PAST_S = 86_400.0  # how long the plant has been running when a test begins
 KEPT = 20_000
+CONFIGURATION = "runtime.configuration"
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,8 @@ class Plant:
         self.head = self.base
         self.gaps: list[Gap] = []
         self.holes: list[tuple[str, float, float, str]] = []  # device, from, to (s ago), quality
+        self.system: SystemAnswer = LAPTOP
+        self.configuration: dict[str, Any] | None = None  # what is said of a broken one
         self.refusing = ""  # a sentence: every query is refused with it
         self._events: list[EventRow] = []
         self._start = time.monotonic()
@@ -363,9 +368,10 @@ class Plant:
             "identity": lambda _: self._identity(),
             "devices": lambda _: self._devices(),
             "routes": lambda _: RouteList(tuple(self._rows())),
-            "latest": lambda asked: self._latest(self._row(asked.route or "")),
+            "latest": self._latest_of,
             "latest_all": lambda _: self._latest_all(),
             "history": self._history,
+            "system": lambda _: self.system,
         }
         if query.what not in answers:
             raise LinkRefusal("unavailable", f"this runtime has no {query.what}")
@@ -389,6 +395,11 @@ class Plant:
             if row.route == route:
                 return row
         raise LinkRefusal("not_found", f'no route "{route}"')
+
+    def _latest_of(self, asked: Query) -> LatestRow:
+        if asked.route == CONFIGURATION and self.configuration is not None:
+            return LatestRow(CONFIGURATION, self.configuration, "1", "good", "", 9.0, 7, None)
+        return self._latest(self._row(asked.route or ""))
 
     def _latest_all(self) -> LatestList:
         with self._moved:

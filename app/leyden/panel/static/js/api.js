@@ -18,10 +18,16 @@ export async function get(path, query = {}, signal = undefined) {
   for (const [name, value] of Object.entries(query)) {
     for (const each of [value].flat()) url.searchParams.append(name, each);
   }
-  const response = await ask(url, signal);
-  if (response.status === 401) signIn();
-  if (!response.ok) throw new RequestError(await refusal(response), response.status);
-  return response.json();
+  return answered(await ask(url, { headers: { Accept: "application/json" }, signal }));
+}
+
+/** POSTs `body` as JSON to `/api/v1/<path>` and returns the JSON answer. */
+export async function post(path, body) {
+  // The header says that our own page asks: no other site's page can send it.
+  const headers = { "Content-Type": "application/json", "X-Leyden": "1" };
+  return answered(
+    await ask(`/api/v1/${path}`, { method: "POST", headers, body: JSON.stringify(body) }),
+  );
 }
 
 const PAGE = 1_000; // events asked for at a time
@@ -59,9 +65,15 @@ export function signIn() {
   location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
 }
 
-async function ask(url, signal) {
+async function answered(response) {
+  if (response.status === 401) signIn();
+  if (!response.ok) throw new RequestError(await refusal(response), response.status);
+  return response.json();
+}
+
+async function ask(url, options) {
   try {
-    return await fetch(url, { headers: { Accept: "application/json" }, signal });
+    return await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new RequestError("the panel does not answer", 0);

@@ -1,10 +1,10 @@
 // The devices page: what is attached, how it does, and the buses it hangs on.
 
-import { html, useEffect, useState } from "./html.js";
-import { get } from "./api.js";
+import { html } from "./html.js";
 import { duration, number, period } from "./format.js";
 import { Mark } from "./marks.js";
 import { Empty, Failure, Heading, Waiting } from "./pages.js";
+import { usePolled } from "./polled.js";
 import { channelPath } from "./router.js";
 import { channel, isConnected } from "./store.js";
 import { reason, state as stateWord } from "./words.js";
@@ -22,34 +22,13 @@ const BUS_MARKS = { ok: "good", hung: "bad", stuck: "bad", closed: "bad" };
 
 /** The page at `/devices`. */
 export function Devices() {
-  const { answer, failure } = usePolled("devices");
+  const { answer, failure } = usePolled("devices", EVERY_MS);
   if (answer) return html`<${Heading}>Devices<//><${List} ...${answer} failure=${failure} />`;
   if (!failure) return html`<${Heading}>Devices<//><${Waiting}>Reading the devices…<//>`;
   return html`<${Heading}>Devices<//>
     <${Failure} title="The devices could not be read: ${failure}.">
       This page tries again every two seconds.
     <//>`;
-}
-
-/** Asks `path` again and again while somebody looks; keeps the last answer when one fails. */
-function usePolled(path) {
-  const [found, setFound] = useState({ answer: null, failure: "" });
-  useEffect(() => {
-    const abort = new AbortController();
-    const fail = ({ name, message }) =>
-      name !== "AbortError" && setFound(({ answer }) => ({ answer, failure: message }));
-    const ask = () => {
-      if (document.hidden) return;
-      get(path, {}, abort.signal).then((answer) => setFound({ answer, failure: "" }), fail);
-    };
-    ask();
-    const timer = setInterval(ask, EVERY_MS);
-    return () => {
-      clearInterval(timer);
-      abort.abort();
-    };
-  }, [path]);
-  return found;
 }
 
 function List({ devices, buses, failure }) {

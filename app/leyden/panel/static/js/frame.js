@@ -1,18 +1,30 @@
 // The frame round every page: name, ways, the state of all channels and of the connection.
 
-import { html } from "./html.js";
+import { html, useState } from "./html.js";
 import { leave } from "./api.js";
 import { duration, exact, moment, number, timeOfDay } from "./format.js";
 import { now } from "./clock.js";
 import { Capacitor, Mark } from "./marks.js";
 import { page } from "./router.js";
-import { appliance, channels, clock, contact, head, notice, phase, second } from "./store.js";
-import { health } from "./words.js";
+import {
+  acknowledge,
+  appliance,
+  channels,
+  clock,
+  contact,
+  head,
+  notice,
+  notices,
+  phase,
+  second,
+} from "./store.js";
+import { CLOCKS, health, sentence } from "./words.js";
 
 const WAYS = [
   ["/", "Overview", "overview"],
   ["/devices", "Devices", "devices"],
   ["/events", "Events", "events"],
+  ["/system", "System", "system"],
 ];
 
 /** The first line: the mark, the appliance's name, the ways. */
@@ -50,6 +62,31 @@ export function Status() {
   <//>`;
 }
 
+const MARKS = { error: "bad", warning: "uncertain" };
+
+/** Sentences that stand on every page until their cause is gone or somebody has taken note. */
+export function Banner() {
+  if (!notices.value.length) return null;
+  return html`<ul class="banner" aria-label="Notices">
+    ${notices.value.map((each) => html`<${Sentence} key=${each.id} ...${each} />`)}
+  </ul>`;
+}
+
+function Sentence({ id, level, text, lasting }) {
+  const [failure, setFailure] = useState("");
+  const note = () => acknowledge(id).catch(({ message }) => setFailure(message));
+  return html`<li class="is-${MARKS[level] ?? "good"}">
+    <p role="status">
+      ${MARKS[level] && html`<${Mark} of=${MARKS[level]} />`}
+      <span>
+        ${sentence(text)} ${page.value.name !== "system" && html`<a href="/system">System</a>`}
+        ${failure && html` <strong>${sentence(failure)}.</strong>`}
+      </span>
+    </p>
+    ${!lasting && appliance.value.role !== "viewer" && html`<button onClick=${note}>Noted</button>`}
+  </li>`;
+}
+
 const Line = ({ of = "good", children }) =>
   html`<section class="status is-${of}" aria-label="State">${children}</section>`;
 
@@ -82,8 +119,6 @@ function Now({ live }) {
 export function Notice() {
   return html`<p class="notice" role="status">${notice}</p>`;
 }
-
-const CLOCKS = { synced: "synced", stepped: "was set, not synced yet", unsynced: "not synced" };
 
 function ClockState() {
   const code = appliance.value.clockState;

@@ -1,7 +1,7 @@
 // The panel: one document that shows an appliance's channels, devices and events as they are now.
 
 import { html, render, useEffect, useState } from "./html.js";
-import { Footer, Header, Notice, Status } from "./frame.js";
+import { Banner, Footer, Header, Notice, Status } from "./frame.js";
 import { Hatching } from "./marks.js";
 import { Overview } from "./overview.js";
 import { Failure, Heading, NotFound, Waiting } from "./pages.js";
@@ -18,6 +18,7 @@ function Panel() {
     <a class="skip" href="#main">Skip to the values</a>
     <${Header} />
     <${Status} />
+    <${Banner} />
     <main id="main"><${Page} /></main>
     <${Footer} />
     <${Notice} />
@@ -41,6 +42,7 @@ const ROOMS = {
   channel: () => import("./channel-page.js").then(({ ChannelPage }) => ChannelPage),
   devices: () => import("./devices.js").then(({ Devices }) => Devices),
   events: () => import("./events.js").then(({ Events }) => Events),
+  system: () => import("./system.js").then(({ System }) => System),
 };
 const AHEAD_MS = 3_000;
 const brought = {};
@@ -98,6 +100,7 @@ function Title() {
     overview: "",
     devices: "Devices",
     events: "Events",
+    system: "System",
     "not-found": "Nothing here",
   };
   const own = name === "channel" ? (channel(argument)?.label ?? argument) : titles[name];

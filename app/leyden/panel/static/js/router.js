@@ -7,6 +7,7 @@ const PAGES = [
   [/^\/channels\/([^/]+)$/, "channel"],
   [/^\/devices$/, "devices"],
   [/^\/events$/, "events"],
+  [/^\/system$/, "system"],
 ];
 
 const path = signal(location.pathname);

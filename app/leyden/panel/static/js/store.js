@@ -1,7 +1,7 @@
 // What the page knows: the appliance, its channels and its newest events, kept current.
 
 import { batch, signal } from "./html.js";
-import { get, signIn } from "./api.js";
+import { get, post, signIn } from "./api.js";
 import { Channel, isChannel } from "./channel.js";
 import { ApplianceClock, now } from "./clock.js";
 import { count } from "./format.js";
@@ -10,10 +10,12 @@ import { caughtUp } from "./words.js";
 
 const TICK_MS = 250; // a value is at most this much older than its mark
 const RETRY_MS = 2_000;
+const SYSTEM_MS = 60_000; // an update may be installed without anything being heard of it
 const NOTICE_S = 12; // how long a sentence about what was caught up or passed over stays
 const FETCHES = 3; // sparklines asked for at a time
 // After these the catalog may be another one.
 const CHANGES = /^(device\.\w+\.(attached|detached)|runtime\.booted)$/;
+const SYSTEM = /^runtime\.(update|configuration)$/;
 const SPARK = { span_s: 600, points: 120 };
 
 export const clock = new ApplianceClock();
@@ -28,6 +30,8 @@ export const channels = signal([]);
 export const contact = signal({ state: "connecting", heardAt: null });
 /** One sentence about what was caught up or passed over, or "". */
 export const notice = signal("");
+/** Sentences for every page, worst first: `{id, level, text, lasting}`. */
+export const notices = signal([]);
 /** Highest sequence number applied. */
 export const head = signal(0);
 /** Local monotonic seconds, whole; for what must be written anew each second. */
@@ -65,12 +69,13 @@ export async function start() {
   live = new Live({ onEvents: take, onBeat, onContact, onReset, after: head.value });
   live.start();
   setInterval(tick, TICK_MS);
+  setInterval(fetchNotices, SYSTEM_MS);
   document.addEventListener("visibilitychange", tick);
   fillTraces(channels.value);
 }
 
 async function load() {
-  const [latest] = await Promise.all([get("latest"), describe()]);
+  const [latest] = await Promise.all([get("latest"), describe(), fetchNotices()]);
   for (const each of latest.latest) byKey.get(each.route)?.latest(each);
   head.value = latest.head;
   tick();
@@ -111,6 +116,21 @@ function adopt(routes) {
   channels.value = watched.map(({ route }) => byKey.get(route));
 }
 
+/** Learns what is to be said on every page; what was said stays where that cannot be had. */
+async function fetchNotices() {
+  try {
+    notices.value = (await get("system")).notices ?? [];
+  } catch {
+    // Where the runtime is away the page says so already.
+  }
+}
+
+/** Takes note of a sentence for everybody: it need not be on every page any more. */
+export async function acknowledge(id) {
+  await post("system/acknowledge", { id });
+  await fetchNotices();
+}
+
 function take(events, gaps, frame) {
   batch(() => {
     for (const event of events) {
@@ -124,6 +144,7 @@ function take(events, gaps, frame) {
   for (const listener of listeners) listener(events, gaps, frame);
   if (frame.count > frame.events.length) fallBehind(frame.count - frame.events.length);
   if (events.some(({ route }) => CHANGES.test(route))) refetchCatalog();
+  if (events.some(({ route }) => SYSTEM.test(route))) refetchNotices();
   countBack(events, gaps);
 }
 
@@ -151,6 +172,7 @@ function onContact(state) {
   if (state.state === "live" && away) {
     away.back = now();
     refetchCatalog();
+    refetchNotices();
   } else if (contact.value.state === "live") {
     away = { since: state.heardAt, back: null, until: null, events: 0, lost: 0 };
     notice.value = "";
@@ -199,6 +221,8 @@ function tick() {
 const refetchTraces = debounce(() => fillTraces(channels.value), 2_000);
 // Where this fails the next change asks again.
 const refetchCatalog = debounce(() => describe().catch(() => {}), 1_000);
+
+const refetchNotices = debounce(fetchNotices, 500);
 
 /** Fills each channel's sparkline with what was there before the page was. */
 async function fillTraces(wanted) {

@@ -30,6 +30,13 @@ const STATES = {
 // A reason in words may say how long ago it was written that way; the panel counts on by itself.
 const WRITTEN_AGE = / for \d+(\.\d+)? ?(ms|s|min|h|d)\b/;
 
+/** How far the time of day can be trusted, in words. */
+export const CLOCKS = {
+  synced: "synced",
+  stepped: "was set, not synced yet",
+  unsynced: "not synced",
+};
+
 /** A reason code in words. */
 export const reason = (code) => REASONS[code] ?? (code ?? "").replaceAll("_", " ");
 
@@ -139,6 +146,9 @@ function payload(value) {
     .map(([name, each]) => (name === "reason" ? reason(each) : `${words(name)} ${payload(each)}`))
     .join(" · ");
 }
+
+/** Words as they begin a sentence; a file's name stays as it is. */
+export const sentence = (text) => text.replace(/^[a-z]+(?=[ ,])/, capital);
 
 /** A name of a-z 0-9 _ as words: "pm2_5" is "pm2.5", "cpu_temperature" "cpu temperature". */
 function words(name) {
