@@ -194,9 +194,15 @@ class Bench:
         channel = event.route.removeprefix(f"{self.kit.device_id}.")
         latency = getattr(self.chip, "latency_s", _LATENCY_S) + self.kit.every_s
         return any(
-            self._matches(channel, event.value, true, codes)
+            self.matches(channel, event.value, true, codes)
             for true in self._truths(channel, event.mono - round(latency * NS), event.mono)
         )
+
+    def matches(self, channel: str, value: Any, true: Any, codes: float = 1.0) -> bool:
+        """Whether a value is what is true, or so many codes from it."""
+        if isinstance(true, (bool, str)):
+            return bool(value == true)
+        return abs(float(value) - float(true)) <= self.tolerance(channel, codes)
 
     # Within
 
@@ -268,8 +274,3 @@ class Bench:
             for (_, value), begin, end in zip(course, begins, ends, strict=True)
             if begin <= until_ns and end > since_ns
         ]
-
-    def _matches(self, channel: str, value: Any, true: Any, codes: float) -> bool:
-        if isinstance(true, (bool, str)):
-            return bool(value == true)
-        return abs(float(value) - float(true)) <= self.tolerance(channel, codes)

@@ -287,6 +287,8 @@ def _values(channel: Channel) -> st.SearchStrategy[Any]:
     """Return values a channel may have, a step inside its range."""
     if channel.kind is bool:
         return st.booleans()
+    if channel.kind is str:
+        return st.text(st.characters(min_codepoint=0x20, max_codepoint=0x24F), max_size=20)
     assert channel.minimum is not None
     assert channel.maximum is not None
     step = channel.step or 0
@@ -427,7 +429,7 @@ def _assert_harmless(
             bench.device.start()
     for name in bench.sensed():
         value, true = reading.values()[name], bench.truth(name)
-        sound = name in reading.doubts or abs(value - true) <= bench.tolerance(name, 2.0)
+        sound = name in reading.doubts or bench.matches(name, value, true, 2.0)
         assert sound, f"bit {place} of transfer {only}: {name} reads {value}, true is {true}"
 
 
@@ -527,7 +529,9 @@ def _change_the_world(bench: Bench, fault: str) -> None:
 
 
 def _other(value: Any) -> Any:
-    return not value if isinstance(value, bool) else value * 0.8
+    if isinstance(value, bool):
+        return not value
+    return f"not {value}" if isinstance(value, str) else value * 0.8
 
 
 def _complaint(bench: Bench) -> str:
