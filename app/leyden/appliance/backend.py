@@ -12,6 +12,10 @@ import msgspec
 
 from leyden.appliance.assemble import Appliance
 from leyden.appliance.trends import Stretch, Trends
+from leyden.appliance.update.card import Card
+from leyden.appliance.update.events import UpdateEvents
+from leyden.appliance.update.history import FILE
+from leyden.appliance.update.status import system_answer
 from leyden.eventlog.clocklog import WallMap, read_wall_map
 from leyden.eventlog.reader import LogReader
 from leyden.kernel import (
@@ -46,10 +50,16 @@ _FILL_EVENTS: Final = 400_000  # how much of the log is read back for charts: ha
 
 
 class RuntimeBackend:
-    """Answers the link from a running appliance."""
+    """Answers the link from a running appliance.
 
-    def __init__(self, appliance: Appliance) -> None:
+    Args:
+        appliance: what runs.
+        card: what it runs from, where that is a card with slots.
+    """
+
+    def __init__(self, appliance: Appliance, card: Card | None = None) -> None:
         self._appliance = appliance
+        self._card = card or Card()
         self._runtime = appliance.runtime
         self._events = appliance.runtime.events
         self._clock = appliance.runtime.clock
@@ -68,6 +78,7 @@ class RuntimeBackend:
             "history": self._history,
             "signals": self._signals,
             "graph": self._graph,
+            "system": self._system,
         }
 
     def start(self) -> None:
@@ -75,8 +86,12 @@ class RuntimeBackend:
         self._subscription = self._events.subscribe(
             self._follow, name="link", delivery=Delivery.INLINE
         )
-        if self._appliance.recorder is not None:
+        recorder = self._appliance.recorder
+        if recorder is not None:
             self._runtime.executor.start_lane("link.past", self._read_past)
+            if self._card.updates.is_dir():
+                history = self._card.updates / FILE
+                self._runtime.add_service(UpdateEvents(history, recorder.folder))
 
     def stop(self) -> None:
         """Stop following; those who wait are let go."""
@@ -256,6 +271,12 @@ class RuntimeBackend:
             ),
             tuple((edge.source, edge.target) for edge in snapshot.edges),
         )
+
+    def _system(self, _: protocol.Query) -> protocol.SystemAnswer:
+        synced = self._clock.synchronised()
+        words = "" if synced else "nobody has set the clock since power came on; it may be wrong"
+        clock = protocol.ClockRow("synced" if synced else "unsynced", words)
+        return system_answer(self._card, self._appliance.identity.model, clock)
 
     def _known(self, key: str) -> RouteInfo:
         info = self._events.route(key)

@@ -17,11 +17,10 @@ from leyden.appliance.update import gate, trial
 from leyden.appliance.update.card import Card
 from leyden.appliance.update.errors import NoCardError, UpdateError
 from leyden.appliance.update.gate import Vitals
-from leyden.appliance.update.ledger import Ledger
+from leyden.appliance.update.ledger import Ledger, opened
 from leyden.appliance.update.trial import After, Meaning
 from leyden.appliance.update.vitals import CardVitals
 from leyden.kernel import Clock, SystemClock
-from leyden.storage.lock import FolderLock
 
 EXIT_UNHEALTHY: Final = 1
 EXIT_NO_CARD: Final = 2
@@ -33,8 +32,8 @@ def main() -> int:
     """Judge this start of the machine; return the exit code."""
     card, clock = Card(), SystemClock()
     try:
-        with FolderLock(card.run):
-            return judge_start(Ledger(card, clock, say), CardVitals(card), clock, restart)
+        with opened(card, clock, say) as ledger:
+            return judge_start(ledger, CardVitals(card), clock, restart)
     except NoCardError as error:
         say(error.words)
         return EXIT_NO_CARD

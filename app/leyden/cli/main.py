@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "world": ("leyden.cli.world", "see and set the modelled world of a running mock"),
     "identity": ("leyden.cli.identity", "say who this machine is"),
     "token": ("leyden.cli.token", "make, list and revoke access tokens"),
+    "update": ("leyden.cli.update", "install updates, and see what became of them"),
     "manual": ("leyden.cli.manual", "read the manual"),
 }
 

@@ -6,6 +6,7 @@ there to be told. So the runtime looks for what it has not published yet, and no
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -34,14 +35,14 @@ class UpdateEvents(Service):
     def __init__(self, history: Path, folder: Path) -> None:
         self._history = history
         self._note = folder / SEEN_FILE
-        self._seen = 0
+        self._seen: int | None = None  # None: not started yet
         self._looked: tuple[int, int] | None = None
 
     def start(self, ctx: Context) -> None:
         """Declare the route, and find out which entries are published already."""
         ctx.events.declare_system(ROUTE, Schema("json"))
-        self._seen = _number_in(self._note)
-        self._looked = None
+        if self._seen is None:
+            self._seen = _number_in(self._note)
 
     def tick(self, ctx: Context) -> None:
         """Publish what is new in the history."""
@@ -49,14 +50,17 @@ class UpdateEvents(Service):
         if state == self._looked:
             return
         self._looked = state
-        entries = read_history(self._history)
-        if max((entry.n for entry in entries), default=0) < self._seen:
-            self._seen = 0  # another card's, or one whose records were lost: they count anew
-        for entry in entries:
-            if entry.n > self._seen:
-                ctx.publish(ROUTE, _value(entry), detail=entry.reason)
-                self._seen = entry.n
-        write_atomic(self._note, f"{self._seen}\n".encode())
+        for entry in self._new(read_history(self._history)):
+            ctx.publish(ROUTE, _value(entry), detail=entry.reason)
+            self._seen = entry.n
+        with contextlib.suppress(OSError):  # on a full disk a restart may say things twice
+            write_atomic(self._note, f"{self._seen}\n".encode())
+
+    def _new(self, entries: list[Entry]) -> list[Entry]:
+        newest = max((entry.n for entry in entries), default=0)
+        # A card whose records were lost counts anew.
+        seen = self._seen if self._seen is not None and self._seen <= newest else 0
+        return [entry for entry in entries if entry.n > seen]
 
 
 def _value(entry: Entry) -> dict[str, str | int]:

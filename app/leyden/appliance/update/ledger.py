@@ -6,19 +6,22 @@ the two loses nothing: whoever opens the ledger next adds the entry that the his
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from leyden.appliance.update.card import Card
 from leyden.appliance.update.environment import Environment
-from leyden.appliance.update.errors import UpdateError
+from leyden.appliance.update.errors import NotNowError, UpdateError
 from leyden.appliance.update.history import History
 from leyden.appliance.update.release import Release
 from leyden.appliance.update.slots import NAMES, Entry, SlotRecord, brief
 from leyden.appliance.update.status import facts_of, slot_status, write_status
 from leyden.kernel import Clock, iso
+from leyden.storage.errors import InUseError, StorageError
+from leyden.storage.lock import FolderLock
 
 
 class Ledger:
@@ -150,6 +153,34 @@ class Ledger:
         except OSError as error:
             # A full or broken data partition must not keep a slot from being committed.
             self._say(f"the history of updates cannot be written: {error}")
+
+
+@contextlib.contextmanager
+def opened(card: Card, clock: Clock, say: Callable[[str], None]) -> Iterator[Ledger]:
+    """Open the ledger of a card, for one process at a time.
+
+    Raises:
+        NotNowError: another process has it open.
+        NoCardError: this machine does not run from a card.
+        UpdateError: the card refused.
+    """
+    release, running = card.release(), card.running()  # first: a laptop gets no folders of ours
+    lock = FolderLock(card.run, card.files)
+    try:
+        lock.acquire()
+    except InUseError as error:
+        who = f"process {error.pid}" if error.pid else "another process"
+        words = (
+            f"{who} is working on the slots: an update, or the health check of this start, which "
+            f"takes up to three minutes ({release.version} in slot {running}); try again then"
+        )
+        raise NotNowError("busy", words) from error
+    except StorageError as error:
+        raise UpdateError("card", f"{error}; slots are changed by root") from error
+    try:
+        yield Ledger(card, clock, say)
+    finally:
+        lock.release()
 
 
 def sentence(entry: Entry) -> str:

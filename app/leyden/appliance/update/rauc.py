@@ -86,6 +86,7 @@ class Rauc:
         try:
             process = subprocess.Popen(  # noqa: S603 - our own words, no shell
                 (*self.command, "install", str(path)),
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 bufsize=0,

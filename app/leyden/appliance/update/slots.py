@@ -11,6 +11,7 @@ the older copy, so that whatever a power cut leaves of it, the other copy still 
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -24,6 +25,7 @@ COPY_BYTES: Final = 4096
 _MAGIC: Final = "leyden-slots"
 _FORMAT: Final = 1
 _HEAD_BYTES: Final = len(f"{_MAGIC} {_FORMAT} {0:020d} {0:08x} {0:05d}\n")
+_HEAD: Final = re.compile(rf"{_MAGIC} {_FORMAT} (\d{{20}}) ([0-9a-f]{{8}}) (\d{{5}})\n")
 _WORDS: Final = 240  # bytes of a reason that the record keeps; the history has them all
 
 State: TypeAlias = Literal["intent", "written", "verified", "tried", "healthy"]
@@ -190,10 +192,10 @@ def decode(block: bytes) -> tuple[int, SlotRecord | None]:
 
 
 def _head(line: str) -> tuple[int, int, int]:
-    magic, form, counter, crc, length = line.split()
-    if magic != _MAGIC or int(form) != _FORMAT or not line.endswith("\n"):
+    found = _HEAD.fullmatch(line)
+    if found is None:
         raise ValueError(line)
-    return int(counter), int(crc, 16), int(length)
+    return int(found[1]), int(found[2], 16), int(found[3])
 
 
 def _crc(counter: int, text: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -179,3 +180,24 @@ def _decoded(path: Path, kind: type[T]) -> T | None:
 def facts_of(version: str, epoch: int) -> SlotFacts:
     """Return the facts of a slot that is known to work."""
     return SlotFacts(version, epoch, "good")
+
+
+def look_at_slots(card: Card) -> SlotStatus:
+    """Return both slots as they are, from the card itself where it may be read.
+
+    Raises:
+        NoCardError: this machine does not run from a card.
+    """
+    running, release = card.running(), card.release()
+    if not os.access(card.disk, os.R_OK):
+        told = read_status(card)
+        if told is None:
+            raise NoCardError(
+                f"{card.disk} cannot be read by this user, and nothing was left in {card.run}; "
+                "try as root, or once the health check of this start has begun"
+            )
+        return told
+    record = card.records.read().record or SlotRecord(running)
+    environment = card.environment.read().environment
+    filled = {name for name in NAMES if card.holds_files(name)}
+    return slot_status(record, environment, running, release.version, filled)
