@@ -27,7 +27,7 @@ from leyden.appliance.card.certificate_facts import (
 )
 from leyden.appliance.card.naming import hostname_of, own_name
 from leyden.appliance.card.notes import Level, Notes
-from leyden.appliance.card.places import PANEL_USER, Card
+from leyden.appliance.card.places import ACCESS_POINT_ADDRESS, PANEL_USER, Card
 from leyden.appliance.card.programs import ask_systemd, card_of
 from leyden.appliance.card.record import RecordError, Settings
 from leyden.kernel import Clock, SystemClock
@@ -38,7 +38,6 @@ from leyden.storage.files import FILES
 if TYPE_CHECKING:  # cryptography is loaded when something has to be made
     from leyden.appliance.card.authority import Names, Pair
 
-ACCESS_POINT_ADDRESS: Final = "192.168.77.1"  # as 90-leyden-access-point.network says
 CA_FILE: Final = "leyden-ca.crt"  # on the boot partition
 _LONGEST: Final = 1 << 20
 _MODES: Final = {

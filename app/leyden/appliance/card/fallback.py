@@ -7,6 +7,7 @@ radio and the time that went by; nothing here touches either. The rules:
 - while it is up, the network is looked for every half minute, which disturbs nobody; where the
   radio cannot look while it serves, or the network hides, joining it is tried every minute instead;
 - a network that is seen is tried at once, and after a try that failed not before a minute;
+- looking that is not answered within a minute counts as a radio that cannot;
 - a try, or an attempt to serve, that leads nowhere ends after a fixed time, and the other follows.
 
 So it can neither stay an access point beside a network that is back, nor stay silent.
@@ -82,7 +83,8 @@ class Fallback:
     now_s: float
     phase: Phase = Phase.SEEKING
     _since: float = 0.0  # when the phase began
-    _looked: float = 0.0
+    _looked: float = 0.0  # when it was last asked to look
+    _answered: float = 0.0  # when it was last known whether the network is there
     _failed: bool = False  # whether the last try did
 
     def __post_init__(self) -> None:
@@ -137,7 +139,7 @@ class Fallback:
     def _starting(self, radio: Radio) -> Action:
         if radio.serving:
             self._enter(Phase.SERVING)
-            self._looked = self.now_s
+            self._looked = self._answered = self.now_s
             return Action.NONE
         if self._elapsed() >= START_S:
             self._enter(Phase.SEEKING)  # perhaps this radio cannot: then it keeps trying to join
@@ -147,10 +149,13 @@ class Fallback:
     def _serving(self, radio: Radio) -> Action:
         if not radio.serving:
             return self._start()
+        if radio.sight is Sight.UNSEEN:
+            self._answered = self.now_s
         patient = self._elapsed() >= RETRY_S
         if radio.sight is Sight.SEEN and (patient or not self._failed):
             return self._try()
-        if radio.sight is Sight.UNABLE and patient:
+        blind = radio.sight is Sight.UNABLE or self.now_s - self._answered >= RETRY_S
+        if blind and patient:
             return self._try()
         if self.now_s - self._looked >= LOOK_S:
             self._looked = self.now_s

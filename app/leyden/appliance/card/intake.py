@@ -86,7 +86,7 @@ class Intake:
         try:
             complaints = [*preseed.complaints, *self._appliance(preseed, name)]
             self._password(preseed)
-            settings, more = merged(self._settings(), preseed.wishes, file=name)
+            settings, more = merged(self._settings(), preseed.wishes, complaints, file=name)
             told = settings.complaints | {name: tuple(map(str, [*complaints, *more]))}
             record.save(self.card, msgspec.structs.replace(settings, complaints=told))
         except OSError as error:

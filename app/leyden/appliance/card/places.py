@@ -11,6 +11,7 @@ RUNTIME_USER: Final = 970  # the same on every card, so that an update finds its
 PANEL_USER: Final = 971
 LEYDEN_GROUP: Final = 970
 KEEP: Final = -1  # as chown(2) has it
+ACCESS_POINT_ADDRESS: Final = "192.168.77.1"  # as 90-leyden-access-point.network says
 
 
 @dataclass(frozen=True, slots=True)

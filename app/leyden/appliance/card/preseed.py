@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, Va
 from leyden.appliance.card import values
 from leyden.appliance.card.statements import Document, Kind, Statement, key_of, read
 from leyden.appliance.card.text_file import TextFile, UnreadableError, decode
-from leyden.appliance.words import sentence, unknown_key
+from leyden.appliance.words import sentence, shown, unknown_key
 from leyden.panel.passwords import PasswordError, check_hash
 
 LONGEST: Final = 256 * 1024  # bytes; a whole appliance fits in many times over
@@ -35,6 +36,7 @@ PUBLIC: Final = {
 }
 # In any other place only the name can tell.
 _SECRET_NAMES: Final = re.compile("pass|psk|secret|hash", re.IGNORECASE)
+_PRIVATE_KEY: Final = "PRIVATE KEY"
 _PLAIN_PASSWORDS: Final = ("password", "passwd", "pass")
 
 
@@ -50,7 +52,9 @@ class Complaint:
     def __str__(self) -> str:
         """Return it as one line: file, line, field, words."""
         place = f"line {self.line}: " if self.line is not None else ""
-        field = f"{'.'.join(self.path)}: " if self.path else ""
+        names = [part for part in self.path if not part.isdigit()]
+        numbers = "".join(f" ({part})" for part in self.path if part.isdigit())
+        field = f"{'.'.join(names)}{numbers}: " if names else ""
         return f"{self.file}: {place}{field}{self.text}"
 
 
@@ -156,11 +160,12 @@ def read_preseed(data: bytes, *, name: str, zones: Path) -> Preseed:
         return Preseed(Wishes(), (Complaint(name, f"{error}; nothing in it was taken over"),))
     document = read(file.text)
     judge = _Judge(name, document, zones)
-    judge.name_broken()
+    judge.name_broken(file.lines)
     own = {key: each for key, each in document.table.items() if key not in APPLIANCE_TABLES}
     wishes = judge.judged(own, inline=len(own) < len(document.table))
     appliance = _appliance_text(file, document)
     secrets = tuple(_secret_ones(file, document))
+    judge.name_lost(secrets, wishes)
     return Preseed(wishes, judge.complaints, appliance, file, document, secrets)
 
 
@@ -183,18 +188,32 @@ class _Judge:
     @property
     def complaints(self) -> tuple[Complaint, ...]:
         """All of them in the order of the file, cut short where it is full of mistakes."""
-        ordered = sorted(self._found, key=lambda each: (each.line or 0, each.path))
+        ordered = sorted(self._found, key=lambda each: (each.line or sys.maxsize, each.path))
         more = len(ordered) - _MOST_WORDS
         if more <= 0:
             return tuple(ordered)
         rest = Complaint(self._name, f"{more} more lines or fields are wrong")
         return (*ordered[:_MOST_WORDS], rest)
 
-    def name_broken(self) -> None:
+    def name_broken(self, lines: Sequence[str]) -> None:
         """Complain about the lines that are no TOML."""
         for each in self._document.broken:
-            if each.problem:  # what stands under a broken [table] was named with it
-                self._add((), f"{each.problem}; left out", each.first)
+            # What stands under a broken [table] was named with it, and the appliance's part has a
+            # judge of its own.
+            if each.problem and not _of_appliance(each):
+                key = key_of(lines[each.first - 1])
+                path = (*each.table, key) if key else ()
+                self._add(path, f"{each.problem}; left out", each.first)
+
+    def name_lost(self, secrets: Sequence[Statement], wishes: Wishes) -> None:
+        """Say which secrets nobody has, since they were left out and are wiped all the same."""
+        lost = [each for each in secrets if not any(_kept(wishes, path) for path in each.paths)]
+        if lost:
+            lines = ", ".join(str(each.first) for each in lost)
+            words = (
+                f"what may be a password in line {lines} was left out, and is wiped all the same"
+            )
+            self._add((), f"{words}; write it again when you correct the file", lost[0].first)
 
     def judged(self, table: Mapping[str, Any], *, inline: bool) -> Wishes:
         """Return what is left of a table.
@@ -230,12 +249,19 @@ class _Judge:
             self._add(("panel", "hosts"), f"{words}; left out")
 
     def _words(self, error: Any) -> str:
-        place = error["loc"]
-        if error["type"] == "extra_forbidden":
+        place, kind = error["loc"], error["type"]
+        if kind == "extra_forbidden":
             return _unknown(place, error["input"])
-        if error["type"] == "value_error" or _is_public(place):
+        if kind == "value_error":
             return sentence(error)
-        return f"found something else, expected {_expected(error)}"
+        if place[0] == "ssh" or not _is_public(place):
+            return f"found something else, expected {_EXPECTED.get(kind, 'text in quotes')}"
+        found = shown(error["input"])
+        if kind == "model_type":
+            return f"found {found}, expected a table: [{place[0]}] on a line of its own"
+        if kind == "list_type":
+            return f"found {found}, expected a list: [{found}]"
+        return sentence(error)
 
     def _crossed(self, wishes: Wishes) -> Wishes:
         """Take out what does not go together."""
@@ -316,6 +342,14 @@ def _appliance_text(file: TextFile, document: Document) -> str:
     return "".join(lines).replace("\r\n", "\n").replace("\r", "\n")
 
 
+def _kept(wishes: Wishes, path: Sequence[str]) -> bool:
+    """Whether a value is still wished for after everything wrong was taken out."""
+    here: Any = wishes
+    for part in path:
+        here = getattr(here, part, None)
+    return here is not None
+
+
 def _hosts_line(document: Document) -> Statement | None:
     """Return the statement that sets the panel's further names and nothing else."""
     wanted = (("panel", "hosts"),)
@@ -331,18 +365,19 @@ def _secret_ones(file: TextFile, document: Document) -> Iterator[Statement]:
     """Yield the statements that hold a secret, or may do so by mistake."""
     lines = file.lines
     for each in document.statements:
-        if each.kind is Kind.BROKEN and not each.paths:
-            path = (*each.table, key_of(lines[each.first - 1]))
-            if not _is_public(path):
-                yield each
-        elif any(not _is_public(path) for path in each.paths):
+        if each.kind in (Kind.BLANK, Kind.TABLE):
+            continue
+        text = lines[each.first - 1 : each.last]
+        paths = each.paths or ((*each.table, key_of(text[0])),)
+        private = any(_PRIVATE_KEY in line for line in text)
+        if private or not all(_is_public(path) for path in paths):
             yield each
 
 
 def _is_public(path: Sequence[int | str]) -> bool:
     table, key = str(path[0]), str(path[-1])
     if table in PUBLIC and len(path) > 1:
-        return path[1] in PUBLIC[table]
+        return path[1] in PUBLIC[table] or path[1] in Wishes.model_fields
     return table in APPLIANCE_TABLES or not _SECRET_NAMES.search(key)
 
 
@@ -366,11 +401,7 @@ def _unknown(place: Sequence[int | str], value: Any) -> str:
     return unknown_key(key, known)
 
 
-_SIMPLE: Final = {"bool_type": "true or false, without quotes", "list_type": "a list"}
-
-
-def _expected(error: Any) -> str:
-    return _SIMPLE.get(error["type"], "text in quotes")
+_EXPECTED: Final = {"bool_type": "true or false, without quotes", "list_type": "a list"}
 
 
 def _reachable(address: values.Interface, gateway: values.Address) -> bool:

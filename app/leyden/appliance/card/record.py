@@ -33,10 +33,14 @@ class Wifi(msgspec.Struct, frozen=True, omit_defaults=True):
     access_point_password: str = ""
 
     @property
+    def keyed(self) -> bool:
+        """Whether it is known how the network lets one in."""
+        return self.open or bool(self.password or self.psk)
+
+    @property
     def complete(self) -> bool:
         """Whether there is a network to join and a country whose rules the radio keeps."""
-        keyed = self.open or bool(self.password or self.psk)
-        return self.enabled and bool(self.ssid and self.country) and keyed
+        return self.enabled and bool(self.ssid and self.country) and self.keyed
 
 
 class Static(msgspec.Struct, frozen=True, omit_defaults=True):

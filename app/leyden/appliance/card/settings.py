@@ -122,12 +122,12 @@ def _wifi(card: Card, settings: Settings, notes: Notes) -> None:
 
 
 def _say_why_off(wifi: record.Wifi, notes: Notes) -> None:
-    if not wifi.enabled or not (wifi.ssid or wifi.password or wifi.psk or wifi.open):
+    if not wifi.enabled or not (wifi.ssid or wifi.keyed):
         return  # as it is wished
     if not wifi.country:
         notes.add(Level.WARNING, "wifi.country", _NO_COUNTRY)
     missing = "the network's name (ssid)" if not wifi.ssid else ""
-    if wifi.ssid and not (wifi.password or wifi.psk or wifi.open):
+    if wifi.ssid and not wifi.keyed:
         missing = f'the password of "{wifi.ssid}"'
     if missing:
         notes.add(Level.WARNING, "wifi.network", _NO_NETWORK.format(what=missing))

@@ -171,7 +171,9 @@ class _Reader:
                 return tomllib.loads("".join(self._lines[index : last + 1])), last + 1, ""
             except (ValueError, RecursionError):
                 continue  # not its end yet
-        return {}, self._up_to_next(index), f"{problem}; it begins here and has no end"
+        opener = next(mark for mark in _OPENERS if assigned[2].startswith(mark))
+        words = f"begins with {opener} and has no matching end, or something in between is wrong"
+        return {}, self._up_to_next(index), words
 
     def _up_to_next(self, index: int) -> int:
         following = range(index + 1, len(self._lines))
@@ -198,12 +200,17 @@ def _hint(line: str) -> str:
     """Return words for the mistakes that people make, without quoting what may be secret."""
     if any("\udc80" <= char <= "\udcff" for char in line):
         return "has letters that are not UTF-8; save the file as UTF-8"
+    if "\0" in line:
+        return "holds zero bytes, as after a power cut while the file was saved; write it again"
     if any(mark in line.partition("#")[0] for mark in _CURLY):
         return "has typographic quotes; use the straight ones, \" or '"
     assigned = _ASSIGNED.match(line)
     if assigned is None:
         return 'is no TOML; expected a line such as: hostname = "greenhouse"'
-    key, value = assigned[1], assigned[2].strip()
+    return _hint_about(assigned[1], assigned[2].strip())
+
+
+def _hint_about(key: str, value: str) -> str:
     if not value:
         return f'has no value; expected {key} = "…"'
     if value[0].isalpha() or value[0] == "$":

@@ -20,8 +20,8 @@ from leyden.appliance.card.text_file import TextFile
 
 SECTOR: Final = 512  # bytes; a card writes one whole or not at all
 _SHORTEST: Final = 4  # characters of a secret that is looked for in what is left
-_WIPED: Final = "# {key}: taken over"
-_ALL_WIPED: Final = "# Everything in this file was taken over.\n"
+_WIPED: Final = "# {key}: wiped"
+_ALL_WIPED: Final = "# This file was read and wiped.\n"
 
 
 class Unfinished(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ def wiped(preseed: Preseed, data: bytes) -> bytes:
 
 
 def blank(file: TextFile, size: int) -> bytes:
-    """Return a file of `size` bytes that says nothing but that it was taken over."""
+    """Return a file of `size` bytes that says nothing but that it was read."""
     text = file.encode(_ALL_WIPED)
     filler = file.measure(" ")
     rest = size - len(text)
