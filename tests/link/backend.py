@@ -41,6 +41,7 @@ class MemoryBackend:
 
     def __init__(self, head: int = 0) -> None:
         self.head = head
+        self.boot = 3
         self.rows: list[EventRow] = []
         self.gaps: list[Gap] = []
         self.intents: list[tuple[Intent, Principal]] = []
@@ -76,7 +77,7 @@ class MemoryBackend:
     # What the link calls.
 
     def hello(self) -> HelloAnswer:
-        return HelloAnswer("0.1.0", "greenhouse", 3, self.head, 5, WALL, "synced")
+        return HelloAnswer("0.1.0", "greenhouse", self.boot, self.head, 5, WALL, "synced")
 
     def read(self, after: int, prefixes: tuple[str, ...] | None, limit: int) -> EventPage:
         with self._moved:

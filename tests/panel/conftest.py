@@ -61,6 +61,7 @@ class Web:
     """An HTTP client of the panel: `get` and `post` with or without a token."""
 
     def __init__(self, panel: Panel, auth: Path) -> None:
+        self.panel = panel
         self.browser = Client(panel, use_cookies=True)
         self.bare = Client(panel, use_cookies=False)
         self._auth = auth

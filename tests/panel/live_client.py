@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import threading
 from contextlib import suppress
 from types import TracebackType
@@ -11,13 +13,42 @@ from typing import Any, Self
 import simple_websocket  # type: ignore[import-untyped]  # ships no types
 from wsproto.utilities import LocalProtocolError
 
+from leyden.panel.tls import TlsSocket
+
+
+class _Encrypted:
+    """A socket over TLS that two threads may use, where the library wants to make its own."""
+
+    def wrap_socket(self, raw: socket.socket, **_: Any) -> Self:
+        self._raw = raw
+        return self
+
+    def connect(self, address: Any) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._raw.connect(address)
+        self._raw.setblocking(False)
+        self._tls = TlsSocket(context.wrap_socket(self._raw, do_handshake_on_connect=False))
+        self._tls.handshake()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tls, name)
+
 
 class LiveClient:
     """One live view. Acknowledges every frame unless told not to."""
 
-    def __init__(self, port: int, headers: dict[str, str], *, acknowledges: bool = True) -> None:
-        url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
-        self.socket = simple_websocket.Client(url, headers=headers)
+    def __init__(
+        self,
+        port: int,
+        headers: dict[str, str],
+        *,
+        acknowledges: bool = True,
+        encrypted: bool = False,
+    ) -> None:
+        scheme, more = ("wss", {"ssl_context": _Encrypted()}) if encrypted else ("ws", {})
+        url = f"{scheme}://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
+        self.socket = simple_websocket.Client(url, headers=headers, **more)
         self.acknowledges = acknowledges
         self.refusal = ""
         self.frames: list[dict[str, Any]] = []

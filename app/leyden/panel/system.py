@@ -153,7 +153,7 @@ class System:
             *_of_updates(answer),
             *_of_boot(answer.notes, self._link.hello().boot),
         ]
-        told = [each for each in notices if each.id not in self._acknowledged]
+        told = [each for each in notices if each.lasting or each.id not in self._acknowledged]
         return SystemInfo(
             **msgspec.structs.asdict(answer),
             configuration=configuration,

@@ -17,7 +17,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 LEAF: Final = "leaf.pem"
 KEY: Final = "leaf.key"
@@ -110,17 +110,26 @@ class TlsSocket:
     each wait, not for the whole of a call.
 
     Args:
-        raw: the connection; it belongs to this object from now on.
-        context: the certificate.
+        wrapped: either end of a connection, without blocking and before its handshake; it belongs
+            to this object from now on.
     """
 
-    def __init__(self, raw: socket.socket, context: ssl.SSLContext) -> None:
-        raw.setblocking(False)
-        self._tls = context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+    def __init__(self, wrapped: ssl.SSLSocket) -> None:
+        self._tls = wrapped
         self._timeout: float | None = None
         self._calls = threading.Lock()
         self._writes = threading.Lock()
         self._parted = False
+
+    @classmethod
+    def serving(cls, raw: socket.socket, context: ssl.SSLContext) -> Self:
+        """Return the server's end of TLS over a connection, which belongs to it from now on.
+
+        Raises:
+            OSError: the connection is over already.
+        """
+        raw.setblocking(False)
+        return cls(context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False))
 
     def handshake(self) -> None:
         """Agree on keys with the other end.

@@ -75,7 +75,7 @@ class PanelWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn ships
         if context is None:
             return False  # what is wrong is told by the pages that are not encrypted
         try:
-            conn.sock = TlsSocket(conn.sock, context)
+            conn.sock = TlsSocket.serving(conn.sock, context)
             conn.sock.handshake()
         except OSError as error:
             self.log.debug("no TLS with %s: %s", conn.client, error)
