@@ -68,7 +68,10 @@ class Intake:
         self._imager()
         self._misnamed()
         data = self._read(self.card.preseed, LONGEST + 1)
-        if data is None or data == self._read(self.card.seen, LONGEST + 1):
+        if data is None:
+            return
+        if data == self._read(self.card.seen, LONGEST + 1):
+            self.card.wiping.unlink(missing_ok=True)  # the power went just before this
             return
         unfinished = self._unfinished()
         if unfinished is not None and unfinished.matches(data):

@@ -27,6 +27,7 @@ _ANSWER_S: Final = 10
 _PATIENCE_S: Final = 15.0  # for busctl itself
 
 Bus = Callable[[Sequence[str]], bytes]
+Objects = dict[str, dict[str, dict[str, Any]]]  # path, interface, property
 
 
 class IwdError(LeydenError):
@@ -130,15 +131,14 @@ class Iwd:
     def _seen(self) -> Sight:
         try:
             data = self._call(_ACCESS_POINT, "GetOrderedNetworks")
+            names = [each.get("Name") for each in _plain(data, list[dict[str, Any]])]
         except IwdError:
             return Sight.UNABLE
-        networks = _plain(data)
-        names = [each.get("Name") for each in networks if isinstance(each, dict)]
         return Sight.SEEN if self.ssid in names else Sight.UNSEEN
 
-    def _objects(self) -> dict[str, dict[str, dict[str, Any]]]:
+    def _objects(self) -> Objects:
         words = ("call", SERVICE, "/", _MANAGER, "GetManagedObjects")
-        found: dict[str, dict[str, dict[str, Any]]] = _plain(self.bus(words))
+        found: Objects = _plain(self.bus(words), Objects)
         return found
 
     def _set(self, face: str, name: str, signature: str, value: str) -> None:
@@ -148,14 +148,14 @@ class Iwd:
         return self.bus(("call", SERVICE, self._path, face, method, *words))
 
 
-def _plain(data: bytes) -> Any:
+def _plain(data: bytes, kind: Any) -> Any:
     """Return the one value of an answer, without D-Bus' types.
 
     Raises:
         IwdError: it is no such answer.
     """
     try:
-        return _untyped(msgspec.json.decode(data)["data"][0])
+        return msgspec.convert(_untyped(msgspec.json.decode(data)["data"][0]), kind)
     except (msgspec.MsgspecError, KeyError, IndexError, TypeError) as error:
         raise IwdError("busctl answers something else than expected") from error
 
