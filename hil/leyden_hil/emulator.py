@@ -63,6 +63,7 @@ class Life:
         self.lines: dict[str, socket.socket] = {}  # serial lines that are no console
         self.killed = False
         self.log = folder / f"{name}-emulator.log"
+        self.began = time.monotonic()  # and anew when the machine itself begins
         with _listening(start.sockets) as doors:
             self._process = self._spawn(command(board, start), lock)
             try:
@@ -114,6 +115,7 @@ class Life:
         """Hang up all lines; the logs are whole afterwards."""
         if hasattr(self, "monitor"):
             self.monitor.close()
+            self._note_events()
         for console in self.consoles.values():
             console.close()
         for line in self.lines.values():
@@ -122,6 +124,11 @@ class Life:
     def complaint(self) -> str:
         """Return what the emulator itself said, for a message."""
         return self.log.read_text(errors="replace").strip() or "it said nothing"
+
+    def _note_events(self) -> None:
+        with self.log.open("a") as log:
+            for event in self.monitor.events():
+                log.write(f"{event.at - self.began:9.2f} s {event.name} {event.data}\n")
 
     def _spawn(self, line: list[str], lock: EmulatorLock) -> subprocess.Popen[bytes]:
         with self.log.open("wb") as log:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ import attr
 import pexpect
 from labgrid import target_factory
 from labgrid.driver import Driver
+from labgrid.driver.commandmixin import CommandMixin
 from labgrid.driver.consoleexpectmixin import ConsoleExpectMixin
 from labgrid.protocol import CommandProtocol, ConsoleProtocol, PowerProtocol, ResetProtocol
 from labgrid.resource import Resource
@@ -27,7 +29,7 @@ from labgrid.strategy import Strategy, StrategyError
 from leyden_hil.board import PORTS, Board, board_of
 from leyden_hil.card import Card
 from leyden_hil.emulator import Machine
-from leyden_hil.errors import InfraError
+from leyden_hil.errors import InfraError, TargetError
 from leyden_hil.panel import Panel
 from leyden_hil.shell import Key, Shell
 from leyden_hil.starting import Starter
@@ -173,7 +175,7 @@ class NetworkDoorDriver(Driver, DoorProtocol):
 
 @target_factory.reg_driver
 @attr.s(eq=False)
-class ApplianceDriver(Driver, CommandProtocol):
+class ApplianceDriver(CommandMixin, Driver, CommandProtocol):
     """The two ways into a running appliance: shell and panel."""
 
     bindings = {"door": DoorProtocol}  # noqa: RUF012  # labgrid reads it from the class
@@ -213,16 +215,17 @@ class ApplianceDriver(Driver, CommandProtocol):
         """Leave no connection."""
         self.forget()
 
-    @Driver.check_active
-    def run(self, cmd: str, timeout: float | None = None) -> tuple[list[str], list[str], int]:
-        """Run a command, as labgrid's protocol says it."""
-        said = self.shell.run(cmd, limit_s=timeout or 60.0)
+    def _run(
+        self, cmd: str, *, codec: str = "utf-8", decodeerrors: str = "strict", timeout: float = 60.0
+    ) -> tuple[list[str], list[str], int]:
+        """Run a command, as labgrid's mixin wants it."""
+        said = self.shell.run(cmd, limit_s=timeout)
         return said.out.splitlines(), said.err.splitlines(), said.code
 
     @Driver.check_active
-    def run_check(self, cmd: str, timeout: float | None = None) -> list[str]:
-        """Run a command that has to succeed."""
-        return self.shell.ask(cmd, limit_s=timeout or 60.0).splitlines()
+    def run(self, cmd: str, timeout: float = 60.0) -> tuple[list[str], list[str], int]:
+        """Run a command, as labgrid's protocol says it."""
+        return self._run(cmd, timeout=timeout)
 
     def get_status(self) -> int:
         """Return 1: it can be tried at any time."""
@@ -281,10 +284,25 @@ class ApplianceStrategy(Strategy):
         self.power.on()
 
     def _login(self) -> None:
-        self.appliance.shell.wait(LOGIN_S)
+        with self._last_words():
+            self.appliance.shell.wait(LOGIN_S)
 
     def _app(self) -> None:
-        self.appliance.new_panel().wait(APP_S)
+        with self._last_words():
+            self.appliance.new_panel().wait(APP_S)
+
+    @contextmanager
+    def _last_words(self) -> Iterator[None]:
+        """Add to a complaint what the console said last."""
+        try:
+            yield
+        except TargetError as error:
+            raise TargetError(f"{error}; the console said last:\n{self._tail()}") from error
+
+    def _tail(self) -> str:
+        if isinstance(self.console, EmulatorDriver):
+            return self.console.machine.life.console.tail()
+        return "(see its log)"
 
 
 __all__ = ["ApplianceDriver", "ApplianceStrategy", "EmulatorDriver", "State", "StrategyError"]

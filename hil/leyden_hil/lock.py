@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,6 @@ from leyden_hil.errors import InfraError
 
 NAME: Final = "leyden-emulator.lock"
 VARIABLE: Final = "LEYDEN_EMULATOR_LOCK"
-_LOOK_S: Final = 0.2  # between two looks; the kernel's lock has no waiting with an end
-
 _waited_s = [0.0]
 
 
@@ -47,15 +46,13 @@ class EmulatorLock:
             InfraError: somebody else has had it for `limit_s`.
         """
         began = time.monotonic()
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        while not self._take():
-            if time.monotonic() - began > limit_s:
-                self.release()
-                raise InfraError(
-                    f"{self.path}: another run has had its emulator for {limit_s:.0f} s; "
-                    "wait for it, or look who holds it with `fuser -v`"
-                )
-            time.sleep(_LOOK_S)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if not _free(descriptor) and not _Turn(descriptor).came(limit_s):
+            raise InfraError(
+                f"{self.path}: another run has had its emulator for {limit_s:.0f} s; "
+                "wait for it, or look who holds it with `fuser -v`"
+            )
+        self._descriptor = descriptor
         _waited_s.append(time.monotonic() - began)
         return _waited_s[-1]
 
@@ -75,9 +72,40 @@ class EmulatorLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _take(self) -> bool:
-        try:
-            fcntl.flock(self.descriptor(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+
+def _free(descriptor: int) -> bool:
+    """Take the lock if nobody has it; return whether it was free."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class _Turn:
+    """A place in the kernel's queue for the lock.
+
+    The kernel lets those in who stand there, in order, and has no waiting with an end; so a thread
+    stands there, and lets go at once should its turn come after nobody wants it any more.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._decided = threading.Condition()
+        self._here = False
+        self._wanted = True
+        threading.Thread(target=self._stand, name="lock", daemon=True).start()
+
+    def came(self, limit_s: float) -> bool:
+        """Wait for the turn; return whether it came in time."""
+        with self._decided:
+            self._wanted = self._decided.wait_for(lambda: self._here, limit_s)
+            return self._wanted
+
+    def _stand(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        with self._decided:
+            self._here = True
+            self._decided.notify_all()
+            if not self._wanted:
+                os.close(self._descriptor)

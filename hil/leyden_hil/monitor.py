@@ -90,10 +90,10 @@ class Monitor:
             raise MonitorError(f"xp {address:#x}: expected a word, found {text!r}")
         return int(found[1], 16)
 
-    def events(self, name: str) -> list[Happened]:
-        """Return the events of this name so far."""
+    def events(self, name: str = "") -> list[Happened]:
+        """Return the events of this name so far, or all of them."""
         with self._changed:
-            return [event for event in self._events if event.name == name]
+            return [event for event in self._events if name in ("", event.name)]
 
     def wait_for(self, name: str, limit_s: float) -> Happened | None:
         """Wait for the first event of this name; `None` if there was none in time."""

@@ -12,6 +12,7 @@ from leyden_hil.results import FILE, Attempt, Class, Measurement, by_test, last_
 
 _MARKS: Final[dict[Class, str]] = {"pass": "pass", "fail": "FAIL", "infra": "INFRA", "skip": "skip"}
 _WIDEST: Final = 160  # of the words of a failure in a table
+_LONGEST: Final = 25  # lines of them below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,18 @@ def _words(row: Attempt) -> str:
     return first[:_WIDEST].replace("|", "\\|")
 
 
+def _start(words: str) -> str:
+    lines = words.strip().splitlines()
+    more = [f"… {len(lines) - _LONGEST} more lines in {FILE}"] if len(lines) > _LONGEST else []
+    return "\n".join(lines[:_LONGEST] + more)
+
+
 def _complaints(tests: dict[str, list[Attempt]]) -> list[str]:
     parts: list[str] = []
     for name, group in tests.items():
         for row in group:
             if row.outcome in ("fail", "infra"):
                 head = f"**{name}**, attempt {row.attempt}, {row.outcome}:"
-                parts += [head, "", "```text", row.words.strip(), "```", ""]
+                parts += [head, "", "```text", _start(row.words), "```", ""]
                 parts += [f"- {path}" for path in row.artefacts] + [""]
     return parts
