@@ -145,7 +145,7 @@ def test_every_argument_of_a_command_is_on_the_page(command: str) -> None:
 
 
 def test_every_section_of_the_page_is_a_command() -> None:
-    headings = re.findall(r"^## (leyden [a-z ]+?)(?: [A-Z ]+)?$", manual.page("command-line"), re.M)
+    headings = re.findall(r"^## (leyden [a-z -]+?)(?: [A-Z ]+)?$", manual.page("command-line"), re.M)
     assert headings == list(PARSERS)
 
 
@@ -172,7 +172,7 @@ def test_every_environment_variable_is_on_the_page() -> None:
 
 def _endpoints() -> set[tuple[str, str]]:
     nobody: Any = None
-    return {(e.method, e.path) for e in Api(nobody, nobody, nobody, "", nobody).endpoints()}
+    return {(e.method, e.path) for e in Api(nobody, nobody, nobody, "", nobody, nobody).endpoints()}
 
 
 def test_every_endpoint_is_on_the_page() -> None:

@@ -73,7 +73,7 @@ def parser() -> Parser:
         ),
     )
     install.add_argument(
-        "source", metavar="FILE|URL", help="a bundle, or its address (http, https)"
+        "source", metavar="BUNDLE", help="a bundle, or its address (http, https)"
     )
     install.add_argument("--dry-run", action="store_true", help="only say whether it could be")
     install.add_argument("--force", action="store_true", help="also a release older than this one")
