@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -136,6 +137,19 @@ class Card:
         found = _PASSED_WORD.search(self._text("proc/cmdline"))
         pairs = (each.partition(":") for each in found[1].split(",")) if found else ()
         return {slot: _PASSED[word] for slot, _, word in pairs if word in _PASSED}
+
+    def broken_check(self) -> tuple[str, str]:
+        """Return the slot whose health check broke, and how; empty texts where none has.
+
+        The shell script that takes such a slot back leaves a note; see `trial-failed`.
+        """
+        slot, _, words = self._text("data/system/updates/trial-failed").strip().partition(" ")
+        return slot, words
+
+    def forget_broken_check(self) -> None:
+        """Remove that note, once it stands in the history."""
+        with contextlib.suppress(OSError):
+            self.files.remove(self.updates / "trial-failed")
 
     def boot(self) -> str:
         """Return the kernel's id of this start; empty where it does not tell."""

@@ -61,6 +61,7 @@ class Start:
         environment: the boot loader's variables as it left them.
         boot: the kernel's id of this start.
         passed_over: slots that the boot loader could not load, and why.
+        broken_check: the slot whose health check broke, and how.
     """
 
     record: SlotRecord
@@ -68,6 +69,7 @@ class Start:
     environment: Environment
     boot: str
     passed_over: Mapping[str, str]
+    broken_check: tuple[str, str] = ("", "")
 
 
 def meaning(start: Start) -> Meaning:
@@ -97,21 +99,29 @@ def _was_never_tried(slot: str, start: Start) -> bool:
 
 def why_it_came_back(trial: Trial, start: Start) -> Why:
     """Return why the slot that was known to work runs again."""
-    slot, starts = trial.slot, _starts(trial.boots)
+    return _what_was_noted(trial, start) or _what_must_have_been(trial, start)
+
+
+def _what_was_noted(trial: Trial, start: Start) -> Why | None:
+    slot = trial.slot
     if trial.reason:
         return Why(trial.code, trial.reason)
     if slot in start.passed_over:
         words = f"the boot loader could not load slot {slot}: {start.passed_over[slot]}"
         return Why("loader", words)
-    if trial.state == "verified" and start.environment.tries(slot):
-        left = _starts(start.environment.tries(slot))
-        words = f"the boot loader passed slot {slot} over, which had {left} left"
-        return Why("loader", words)
-    if trial.state == "verified":
+    if start.broken_check[0] == slot:
+        words = f"the health check of slot {slot} itself broke: {start.broken_check[1]}"
+        return Why("check", words)
+    return None
+
+
+def _what_must_have_been(trial: Trial, start: Start) -> Why:
+    slot, left = trial.slot, start.environment.tries(trial.slot)
+    if trial.state == "tried":
         return Why(
-            "kernel",
-            f"the kernel of slot {slot} never reached user space in {TRIES} starts: panic or hang, "
-            "or the power was cut each time",
+            "ended-early",
+            f"slot {slot} reached user space in {_starts(trial.boots)} and ended each time before "
+            "its health was known: crash, hang, watchdog or power cut",
         )
     if trial.state == "healthy":
         return Why(
@@ -119,10 +129,13 @@ def why_it_came_back(trial: Trial, start: Start) -> Why:
             f"slot {slot} was healthy once and did not come through its next start: "
             "panic, hang, watchdog or power cut",
         )
+    if left:
+        words = f"the boot loader passed slot {slot} over, which had {_starts(left)} left"
+        return Why("loader", words)
     return Why(
-        "ended-early",
-        f"slot {slot} reached user space in {starts} and ended each time before its health was "
-        "known: crash, hang, watchdog or power cut",
+        "kernel",
+        f"the kernel of slot {slot} never reached user space in {TRIES} starts: panic or hang, "
+        "or the power was cut each time",
     )
 
 
@@ -140,9 +153,11 @@ def begin(ledger: Ledger) -> Meaning:
         UpdateError: the card refused.
     """
     _mend_environment(ledger)
+    card = ledger.card
     start = Start(
-        ledger.record, ledger.running, ledger.environment, ledger.boot, ledger.card.passed_over()
-    )
+        ledger.record, ledger.running, ledger.environment, ledger.boot, card.passed_over(),
+        card.broken_check(),
+    )  # fmt: skip
     found = meaning(start)
     match found:
         case Meaning.TRIAL:
@@ -157,6 +172,7 @@ def begin(ledger: Ledger) -> Meaning:
             _first_start(ledger)
     if found is not Meaning.TRIAL:
         ledger.boot_from(*order_of(ledger.record, ledger.running))
+        card.forget_broken_check()
     ledger.tell()
     return found
 
