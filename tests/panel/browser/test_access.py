@@ -16,7 +16,7 @@ from leyden.panel import vendor
 
 STYLE = vendor.HERE / "static" / "panel.css"
 AXE = Path(__file__).parent / "axe"
-PAGES = ("/", "/channels/air.temperature", "/devices", "/events")
+PAGES = ("/", "/channels/air.temperature", "/devices", "/events", "/system")
 
 # The agreed look: role -> (light, dark).
 LOOK = {
@@ -149,7 +149,7 @@ def judged_by_axe(page: Page) -> list[str]:
 
 
 def drawn(page: Page) -> None:
-    page.locator(".tile, .plot canvas, .device, .event").first.wait_for()
+    page.locator(".tile, .plot canvas, .device, .event, .part").first.wait_for()
 
 
 @pytest.mark.browser
@@ -173,9 +173,10 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
             break
         reached.append(name)
         assert outline == "solid 2px rgb(61, 90, 128)", name
-    assert reached[:5] == ["Skip to the values", "leyden", "Overview", "Devices", "Events"]
-    assert len(reached) == 5 + 13
-    assert reached[5].startswith("Air · temperature")
+    ways = ["Overview", "Devices", "Events", "System"]
+    assert reached[:6] == ["Skip to the values", "leyden", *ways]
+    assert len(reached) == 6 + 13
+    assert reached[6].startswith("Air · temperature")
 
 
 @pytest.mark.browser

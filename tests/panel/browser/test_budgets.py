@@ -68,7 +68,7 @@ def test_the_chart_is_brought_only_when_there_is_one(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("path", ["/", "/channels/air.temperature", "/devices"])
+@pytest.mark.parametrize("path", ["/", "/channels/air.temperature", "/devices", "/system"])
 def test_nothing_moves_after_the_first_paint(
     house: House, visit: Callable[..., Visitor], path: str
 ) -> None:
@@ -77,7 +77,7 @@ def test_nothing_moves_after_the_first_paint(
     page = visitor.tab()
     watch_shifts(page)
     visitor.open(path, page)
-    page.locator(".tile, .plot canvas, .device").first.wait_for()
+    page.locator(".tile, .plot canvas, .device, .part").first.wait_for()
     house.plant.set_mode("air", "bad", "no_data", "no answer from 0x76 on i2c1; check the cable")
     page.locator(".status.is-bad").wait_for()
     page.wait_for_timeout(1500)

@@ -17,6 +17,7 @@ PAGES = {
     "channel": "/channels/air.temperature",
     "devices": "/devices",
     "events": "/events",
+    "system": "/system",
 }
 SIZES = {"390": PHONE, "1440": DESK}
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
@@ -99,7 +100,7 @@ def test_each_page_is_pictured_without_contact(
 
 def settle(page: Page) -> None:
     """Wait until what a page draws later is there: sparklines, chart, lists."""
-    drawn = ".sparkline .line[d*='L'], .plot canvas, .device, .event"
+    drawn = ".sparkline .line[d*='L'], .plot canvas, .device, .event, .part"
     wait_until(lambda: page.locator(drawn).count() > 0, "something drawn", page=page)
 
 

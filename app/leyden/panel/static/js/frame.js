@@ -67,9 +67,11 @@ const MARKS = { error: "bad", warning: "uncertain" };
 /** Sentences that stand on every page until their cause is gone or somebody has taken note. */
 export function Banner() {
   if (!notices.value.length) return null;
-  return html`<ul class="banner" aria-label="Notices">
-    ${notices.value.map((each) => html`<${Sentence} key=${each.id} ...${each} />`)}
-  </ul>`;
+  return html`<section class="banner" aria-label="Notices">
+    <ul>
+      ${notices.value.map((each) => html`<${Sentence} key=${each.id} ...${each} />`)}
+    </ul>
+  </section>`;
 }
 
 function Sentence({ id, level, text, lasting }) {
