@@ -102,8 +102,8 @@ class Certificates:
 class TlsSocket:
     """A connection over TLS that one thread may read while another writes.
 
-    OpenSSL allows no two calls at once on one connection, and Python from 3.11 to 3.13 does not
-    keep them apart by itself; a websocket is read and written by two threads. So each call is made
+    OpenSSL allows no two calls at once on one connection, and Python does not keep them apart
+    (CPython issue 151508); a websocket is read and written by two threads. So each call is made
     without blocking and under a lock, and what has to be waited for is waited for outside of it.
 
     Behaves as a socket does as far as the server and the websocket use one; a time-out holds for
