@@ -20,7 +20,9 @@ COMMANDS: Final = {
     "world": ("leyden.cli.world", "see and set the modelled world of a running mock"),
     "identity": ("leyden.cli.identity", "say who this machine is"),
     "token": ("leyden.cli.token", "make, list and revoke access tokens"),
+    "password": ("leyden.cli.password", "make the hash of a panel password"),
     "update": ("leyden.cli.update", "install updates, and see what became of them"),
+    "factory-reset": ("leyden.cli.factory_reset", "forget everything at the next start"),
     "manual": ("leyden.cli.manual", "read the manual"),
 }
 
