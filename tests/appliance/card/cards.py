@@ -13,7 +13,7 @@ from leyden.appliance.config import ConfigError, load
 from leyden.appliance.judge import Verdict
 
 SERIAL = "10000000a3f5c27e"
-OWN_NAME = "leyden-72fa"  # what that serial makes
+OWN_NAME = "leyden-18c3"  # what that serial makes
 ZONES = ("UTC", "Europe/Berlin", "Europe/Paris", "America/New_York", "America/Indiana/Knox")
 EPOCH = 1_790_000_000  # 2026-09-21: when the release of these cards was built
 

@@ -124,13 +124,13 @@ def test_no_radio_is_no_radio() -> None:
 
 def test_serving_takes_two_steps_and_is_asked_for_until_it_is_seen() -> None:
     iwd, bus = new()
-    iwd.serve("leyden-72fa", "one two three")
+    iwd.serve("leyden-18c3", "one two three")
     assert iwd.see() == Radio(Mode.ACCESS_POINT)
-    iwd.serve("leyden-72fa", "one two three")
+    iwd.serve("leyden-18c3", "one two three")
     assert iwd.see().serving
     starts = [words for words in bus.asked if "Start" in words]
-    assert [words[4:] for words in starts] == [("Start", "ss", "leyden-72fa", "one two three")]
-    iwd.serve("leyden-72fa", "one two three")
+    assert [words[4:] for words in starts] == [("Start", "ss", "leyden-18c3", "one two three")]
+    iwd.serve("leyden-18c3", "one two three")
     assert len([words for words in bus.asked if "Start" in words]) == 1
 
 
@@ -138,7 +138,7 @@ def test_a_refusal_is_told() -> None:
     iwd, bus = new()
     bus.refused = {"Mode"}
     with pytest.raises(IwdError, match="already in progress"):
-        iwd.serve("leyden-72fa", "one two three")
+        iwd.serve("leyden-18c3", "one two three")
 
 
 def serving() -> tuple[Iwd, FakeBus]:
