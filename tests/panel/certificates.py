@@ -58,6 +58,8 @@ class Maker:
         self, name: x509.Name, key: ec.EllipticCurvePrivateKey, *, authority: bool
     ) -> x509.Certificate:
         self.serial += 1
+        identifier = x509.SubjectKeyIdentifier
+        above = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         names = x509.SubjectAlternativeName(
             [
                 x509.DNSName("localhost"),
@@ -75,8 +77,25 @@ class Maker:
             .not_valid_after(UNTIL)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(names, critical=False)
+            .add_extension(identifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(above, critical=False)
+            .add_extension(_usage(authority=authority), critical=True)
             .sign(self._key, hashes.SHA256())
         )
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _name(text: str) -> x509.Name:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -228,7 +228,8 @@ def test_the_end_is_said_so_that_nothing_can_be_cut_off_unnoticed(pair: Pair) ->
 
 def test_the_other_end_may_go_without_a_word(pair: Pair) -> None:
     pair.there.close()
-    assert pair.here.recv(10) == b""
+    with suppress(ConnectionResetError):  # where it had not read all, the kernel says it so
+        assert pair.here.recv(10) == b""
     with pytest.raises((BrokenPipeError, ConnectionResetError)):
         pair.here.sendall(b"x" * 10_000_000)
 

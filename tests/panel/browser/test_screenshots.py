@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from panel import systems
 from panel.browser.house import DESK, PHONE, House, Scheme, Visitor, shoot, wait_until
 from panel.browser.scripted import Plant
+from panel.browser.test_card import fill_claim
 from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -198,6 +200,52 @@ def test_forced_colours_keep_every_mark(
         Album("1440-forced").take(page, name)
     page = visitor.open("/")
     assert page.locator(".tile .mark.is-bad svg").count() == 6
+
+
+APPLIANCES = {
+    "well": systems.WELL,
+    "staged": systems.STAGED,
+    "trial": systems.TRIAL,
+    "rolled-back": systems.ROLLED_BACK,
+    "troubled": systems.TROUBLED,
+    "laptop": systems.LAPTOP,
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", SIZES)
+@pytest.mark.timeout(180)
+def test_a_card_is_pictured_from_its_claim_on(
+    width: str, scheme: Scheme, browser: Browser, build: Callable[..., House]
+) -> None:
+    plant = Plant()
+    house = build(plant.start(), card=True)
+    visitor = Visitor(browser, house, SIZES[width], scheme)
+    page, shots = visitor.page, Album(f"{width}-{scheme}")
+    code = house.leave_claim()
+    page.goto(house.plain_url)
+    shots.take(page, "claim")
+    fill_claim(page, "0000-0000-0000")
+    shots.take(page, "claim-refused")
+    fill_claim(page, code)
+    for name, system in APPLIANCES.items():
+        plant.system = system
+        plant.configuration = systems.CONFIGURATION if name == "troubled" else None
+        visitor.open("/system")
+        page.locator(".part").first.wait_for()
+        shots.take(page, f"system-{name}")
+    for name in ("trial", "rolled-back"):
+        plant.system = APPLIANCES[name]
+        settle(visitor.open("/"))
+        shots.take(page, f"overview-{name}")
+    page.goto(f"{house.url}/password")
+    shots.take(page, "password")
+    house.certificates.write_key()
+    house.kill_panel()
+    house.start_panel()
+    page.goto(f"{house.plain_url}/sign-in")
+    shots.take(page, "sign-in-not-encrypted")
+    visitor.close()
 
 
 class Album:

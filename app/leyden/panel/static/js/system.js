@@ -63,7 +63,10 @@ function Release({ release, board, clock: told }) {
   return html`<${Part} id="release" title="Release">
     <dl class="facts-list">
       <${Fact} term="Version">${release?.version ?? version}<//>
-      ${release && html`<${Fact} term="Commit" title=${release.commit}>${short(release.commit)}<//>`}
+      ${
+        release &&
+        html`<${Fact} term="Commit" title=${release.commit}>${short(release.commit)}<//>`
+      }
       ${release?.epoch > 0 && html`<${Fact} term="Made">${day(release.epoch * 1000)}<//>`}
       <${Fact} term="Boot">${boot}<//>
       ${board && html`<${Fact} term="Board" wide>${board}<//>`}
@@ -177,7 +180,9 @@ function Notes({ notes }) {
     <ul class="problems">
       ${notes.map(({ level, what, text }) => {
         const mark = NOTE_MARKS[level] ?? "good";
-        return html`<li class="is-${mark}" title=${what}><${Mark} of=${mark} /> ${sentence(text)}</li>`;
+        return html`<li class="is-${mark}" title=${what}>
+          <${Mark} of=${mark} /> ${sentence(text)}
+        </li>`;
       })}
     </ul>
   <//>`;
