@@ -12,6 +12,7 @@ from leyden_hil.emulator import Life, Machine
 from leyden_hil.errors import TargetError
 from leyden_hil.panel import Panel
 from leyden_hil.shell import Shell
+from leyden_hil.starting import Starter
 
 BOOT_S: Final = 240.0  # from power-on until commands can be run, on a full host
 APP_S: Final = 120.0  # from there until the panel answers
@@ -26,9 +27,10 @@ class Appliance:
         name: what it calls itself on the network, with its domain.
         password: of its panel.
         shell: opens a shell; called once for each boot.
-        panel: makes a client of its panel.
+        panel: makes a client of its panel, given the authority's certificate or `None`.
         card: what is in it; `None` on a bench, where cards stay.
         machine: the emulated one; `None` on a bench.
+        starter: what prepares its starts; `None` on a bench.
     """
 
     def __init__(
@@ -36,16 +38,18 @@ class Appliance:
         name: str,
         password: str,
         shell: Callable[[], Shell],
-        panel: Callable[[], Panel],
+        panel: Callable[[str | None], Panel],
         card: Card | None,
         machine: Machine | None,
+        starter: Starter | None = None,
     ) -> None:
         self.name = name
         self.password = password
-        self.new_panel = panel
+        self._make_panel = panel
         self._new_shell = shell
         self._card = card
         self._machine = machine
+        self._starter = starter
         self._panel: Panel | None = None
 
     # Parts
@@ -64,6 +68,10 @@ class Appliance:
             self._panel = panel
         return self._panel
 
+    def new_panel(self, authority: str | None = None) -> Panel:
+        """Return a new client of the panel, that nobody has signed in with."""
+        return self._make_panel(authority)
+
     @property
     def card(self) -> Card:
         """The card; what is written to it while there is power is not seen by the machine."""
@@ -77,6 +85,13 @@ class Appliance:
         if self._machine is None:
             raise TargetError("this target is no emulated machine")
         return self._machine
+
+    @property
+    def starter(self) -> Starter:
+        """What prepares the starts of the emulated machine."""
+        if self._starter is None:
+            raise TargetError("this target is no emulated machine")
+        return self._starter
 
     @property
     def life(self) -> Life:
@@ -148,6 +163,11 @@ class Appliance:
         """Run Python on the appliance, in its own interpreter; return the JSON it prints."""
         said = self.shell.ask("/usr/bin/python3 -", limit_s=limit_s, feed=source.encode())
         return json.loads(said)
+
+    def notes(self) -> list[dict[str, str]]:
+        """Return what this boot has to say to people: `level`, `what`, `text`."""
+        said = self.shell.run("cat /run/leyden-boot/notes.jsonl").out
+        return [json.loads(line) for line in said.splitlines()]
 
     def system(self) -> dict[str, Any]:
         """Return what the appliance says of its slots, its updates, its release."""

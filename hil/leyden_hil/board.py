@@ -96,6 +96,7 @@ class Start:
     arguments: str = ""
     journal: Path | None = None  # where every write to the card is noted, if at all
     clock: str = ""  # what the real-time clock says at the start, ISO; "": the host's
+    write_protected: bool = False  # the switch of the card
     extra: tuple[str, ...] = field(default=())
 
 
@@ -142,8 +143,11 @@ def _serials(board: Board, sockets: Sockets) -> list[str]:
 
 def _storage(board: Board, start: Start) -> list[str]:
     file = f"driver=file,filename={start.card},discard=unmap"
+    if start.write_protected:
+        file += ",read-only=on"
     if start.journal is None:
         node = f"driver=raw,node-name=card,{_nested('file', file)}"
+        node += ",read-only=on" if start.write_protected else ""
     else:
         journal = f"driver=raw,{_nested('file', f'driver=file,filename={start.journal}')}"
         raw = f"driver=raw,{_nested('file', file)}"

@@ -126,6 +126,31 @@ class Card:
         """Return what is in a folder of the boot partition."""
         return self._mtool("mdir", "-b", f"::{folder}").split()
 
+    def free(self) -> int:
+        """Return how many bytes are free on the boot partition."""
+        found = re.search(r"([\d\s]+) bytes free", self._mtool("mdir", "::"))
+        if found is None:
+            raise InfraError(f"{self.path}: mdir does not say how much is free")
+        return int("".join(found[1].split()))
+
+    # The boot loader's environment
+
+    def environment(self, copy: int = 0) -> dict[str, str] | None:
+        """Return the boot loader's variables (copy 0: primary, 1: backup), `None` if damaged."""
+        block = self.read(ENVIRONMENTS[copy], ENVIRONMENT_SIZE)
+        if zlib.crc32(block[4:]) != int.from_bytes(block[:4], "little"):
+            return None
+        rows = block[4:].partition(b"\0\0")[0].decode("latin-1").split("\0")
+        return dict(row.split("=", 1) for row in rows if row)
+
+    def set_environment(self, **variables: str) -> None:
+        """Change variables in both copies; a damaged one begins anew."""
+        for copy, offset in enumerate(ENVIRONMENTS):
+            rows = (self.environment(copy) or {}) | variables
+            text = "".join(f"{name}={value}\0" for name, value in rows.items())
+            body = (text.encode("latin-1") + b"\0").ljust(ENVIRONMENT_SIZE - 4, b"\0")
+            self.write(offset, zlib.crc32(body).to_bytes(4, "little") + body)
+
     # Slots and data
 
     def slot_file(self, slot: str, name: str) -> bytes | None:

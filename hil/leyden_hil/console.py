@@ -77,6 +77,11 @@ class Console:
         with self._changed:
             return len(self._text)
 
+    def between(self, begin: int, end: int) -> str:
+        """Return what was said between two places, without escapes and carriage returns."""
+        with self._changed:
+            return _ESCAPES.sub("", self._text[begin:end]).replace("\r", "")
+
     def wait_for(self, pattern: str, limit_s: float, *, since: int = 0) -> Found:
         """Wait until something was said.
 
@@ -150,6 +155,42 @@ class Console:
             self._ends.append(len(self._text))
             self._times.append(time.monotonic())
             self._changed.notify_all()
+
+
+class ConsoleShell:
+    """A root shell on the console, for an appliance that no network leads to.
+
+    Args:
+        console: where the shell has been started.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._asked = 0
+
+    def wait(self, limit_s: float) -> None:
+        """Wait until the shell is there.
+
+        Raises:
+            TargetError: it does not come.
+        """
+        self._console.wait_for(r"root@[^\n]*# ", limit_s)
+
+    def ask(self, command: str, limit_s: float = 60.0) -> str:
+        """Run a command and return what it printed.
+
+        Raises:
+            TargetError: it does not end.
+        """
+        self._asked += 1
+        mark = self._console.mark()
+        # The shell repeats what it hears; the quotes keep that from looking like the answer.
+        begin, end = f"BEGIN-{self._asked}-", f"END-{self._asked}-"
+        line = f"echo BEG''IN-{self._asked}-; {command}; echo EN''D-{self._asked}-\n"
+        self._console.send(line.encode())
+        first = self._console.wait_for(f"{begin}\r?\n", limit_s, since=mark)
+        last = self._console.wait_for(end, limit_s, since=first.end)
+        return self._console.between(first.end, last.end - len(end)).strip()
 
 
 class UartPeer:

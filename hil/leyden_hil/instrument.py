@@ -40,10 +40,14 @@ class Instrument:
         self._thread = threading.Thread(target=self._speak, name=f"instrument {name}", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Switch it off and unplug it."""
+    def silence(self) -> None:
+        """Switch it off; it stays plugged in."""
         self._off.set()
         self._thread.join()
+
+    def close(self) -> None:
+        """Switch it off and unplug it."""
+        self.silence()
         self._peer.close()
 
     def _hear(self, data: bytes) -> None:

@@ -32,7 +32,7 @@ from leyden_hil.emulator import Machine
 from leyden_hil.errors import InfraError, TargetError
 from leyden_hil.panel import Panel
 from leyden_hil.shell import Key, Shell
-from leyden_hil.starting import Starter
+from leyden_hil.starting import Conditions, Starter
 
 LOGIN_S: Final = 240.0  # from power-on until a command can be run, on a full host
 APP_S: Final = 120.0  # from there until the panel answers
@@ -66,8 +66,8 @@ class CardProtocol(abc.ABC):
     """Something that a card can be put into."""
 
     @abc.abstractmethod
-    def insert(self, card: Card, folder: Path) -> Machine:
-        """Put a card in, power off; logs go to `folder`."""
+    def insert(self, card: Card, folder: Path, conditions: Conditions | None = None) -> Starter:
+        """Put a card in, power off; logs go to `folder`. Return what prepares its starts."""
 
     @abc.abstractmethod
     def eject(self) -> None:
@@ -106,14 +106,14 @@ class EmulatorDriver(
             raise InfraError("no card was put into the emulated board")
         return self._machine
 
-    def insert(self, card: Card, folder: Path) -> Machine:
-        """Put a card in, power off; logs go to `folder`."""
+    def insert(self, card: Card, folder: Path, conditions: Conditions | None = None) -> Starter:
+        """Put a card in, power off; logs go to `folder`. Return what prepares its starts."""
         self.eject()
         board = self.resource.described()
-        starter = Starter(board, card, folder)
+        starter = Starter(board, card, folder, conditions)
         program = self.target.env.config.get_tool("qemu")
         self._machine = Machine(board, card.path, folder, starter.prepare, program=program)
-        return self._machine
+        return starter
 
     def eject(self) -> None:
         """Cut the power and take the card out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +15,12 @@ from leyden_hil.appliance import Appliance
 from leyden_hil.card import Card
 from leyden_hil.emulator import check_room
 from leyden_hil.lab import ApplianceDriver, EmulatorDriver, State
-from leyden_hil.panel import Panel
 from leyden_hil.preseed import Preseed
 from leyden_hil.shell import Key
+from leyden_hil.starting import Conditions
 
 HOSTNAME: Final = "rig"
+SERIAL: Final = "10000000deadbeef"  # of an emulated board: it has none of its own
 _CARD_ROOM_MB: Final = 2048
 
 
@@ -31,12 +32,19 @@ class Rig:
         target: labgrid's.
         image: that cards are copied from.
         folder: for what this run leaves behind.
+        parts: the appliance configuration for what hangs on this target's buses, as TOML.
     """
 
     target: Any
     image: Path
     folder: Path
+    parts: str = ""  # the appliance configuration for what hangs on this target's buses
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+
+    @property
+    def features(self) -> set[str]:
+        """What the target can do."""
+        return set(self.target.features)
 
     def key(self) -> Key:
         """Return the key pair of this run."""
@@ -48,6 +56,7 @@ class Rig:
             "hostname": HOSTNAME,
             "ssh_key": self.key().public,
             "password_hash": password_hash(self.password),
+            "appliance": self.parts,
         }
         return Preseed(**(usual | changes))
 
@@ -67,6 +76,7 @@ class Rig:
         change: Callable[[Card], None] | None = None,
         size_mb: int = 0,
         state: State = State.APP,
+        conditions: Conditions | None = None,
     ) -> Iterator[Appliance]:
         """Make an appliance of a fresh card, and throw it away in the end.
 
@@ -76,43 +86,67 @@ class Rig:
             change: is given the card before it is put in.
             size_mb: of the card, if not the usual.
             state: which state it is brought to.
+            conditions: what is unusual about its starts.
         """
         preseed = preseed or self.preseed()
         card = self.card(name, size_mb)
         try:
             card.put("leyden.toml", preseed.text().encode())
+            if "boot-loader" in self.features:
+                card.set_environment(**{"serial#": SERIAL})
             if change is not None:
                 change(card)
-            yield from self._with(card, name, preseed, state)
+            made = self._made(card, name, preseed, conditions)
+            self.target.get_strategy().transition(state)
+            yield made
         finally:
             self.target.get_strategy().transition(State.OFF)
             self.target.get_driver(EmulatorDriver).eject()
             card.remove()
 
-    def _with(self, card: Card, name: str, preseed: Preseed, state: State) -> Iterator[Appliance]:
+    def _made(
+        self, card: Card, name: str, preseed: Preseed, conditions: Conditions | None
+    ) -> Appliance:
         emulator: EmulatorDriver = self.target.get_driver(EmulatorDriver)
         driver: ApplianceDriver = self.target.get_driver(ApplianceDriver)
-        machine = emulator.insert(card, self.folder / name)
+        starter = emulator.insert(card, self.folder / name, conditions)
         network_name = f"{preseed.hostname or 'leyden'}.local"
         driver.expect_name(network_name, self.key())
-        strategy = self.target.get_strategy()
-        strategy.status = State.OFF
-        strategy.transition(state)
-        yield Appliance(
+        self.target.get_strategy().status = State.OFF
+        return Appliance(
             network_name,
             self.password,
             lambda: driver.shell,
-            lambda: _panel(driver),
+            driver.new_panel,
             card,
-            machine,
+            emulator.machine,
+            starter,
         )
-
-
-def _panel(driver: ApplianceDriver) -> Panel:
-    panel: Panel = driver.new_panel()
-    return panel
 
 
 def password_hash(password: str) -> str:
     """Return what a preseed says of a password."""
     return argon2.PasswordHasher(time_cost=2, memory_cost=8192, parallelism=1).hash(password)
+
+
+class Shared:
+    """One appliance for all tests that only look: made when first asked for, dropped for others."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._stack = ExitStack()
+        self._appliance: Appliance | None = None
+        self._made = 0
+
+    def get(self) -> Appliance:
+        """Return the appliance; make one if there is none."""
+        if self._appliance is None:
+            self._made += 1
+            manager = self._rig.appliance(f"shared-{self._made}")
+            self._appliance = self._stack.enter_context(manager)
+        return self._appliance
+
+    def drop(self) -> None:
+        """Switch it off and throw it away: another card is wanted in the board."""
+        self._appliance = None
+        self._stack.close()

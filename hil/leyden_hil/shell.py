@@ -129,14 +129,20 @@ class Shell:
         """Return a file of the appliance."""
         return base64.b64decode(self.ask(f"base64 -w0 {shlex.quote(path)}"))
 
-    def stream(self, command: str) -> subprocess.Popen[bytes]:
-        """Start a command that goes on; its standard streams are pipes."""
+    def talk(self, command: str) -> subprocess.Popen[str]:
+        """Start a command that goes on; its input and output are pipes of text."""
         return subprocess.Popen(
             [*self._line(), "--", command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            text=True,
         )
+
+    def leave(self, command: str) -> None:
+        """Start a command that nobody waits for, such as one that ends the machine."""
+        quoted = shlex.quote(f"sleep 1; {command}")
+        self.ask(f"nohup setsid sh -c {quoted} > /dev/null 2>&1 < /dev/null &")
 
     def hang_up(self) -> None:
         """Drop the kept connection: after a reboot it leads nowhere."""

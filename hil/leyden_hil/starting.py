@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,16 @@ ARGUMENTS_FILE: Final = "extra-args.txt"
 FROM_CARD: Final = "card:"  # before the name of a file of the boot partition
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What is unusual about a start."""
+
+    journal: Path | None = None  # where every write to the card is noted
+    clock: str = ""  # what the real-time clock says at power-on, ISO; "": the host's time
+    write_protected: bool = False  # the switch of the card
+    extra: tuple[str, ...] = ()  # further words for the emulator
+
+
 class Starter:
     """Takes out of the card what its board's own firmware would read.
 
@@ -21,22 +31,23 @@ class Starter:
         board: what is started.
         card: with what; it is told the board's kernel arguments, where a boot loader reads them.
         folder: where the files go.
+        conditions: what is unusual; may be changed between starts.
     """
 
-    def __init__(self, board: Board, card: Card, folder: Path) -> None:
+    def __init__(
+        self, board: Board, card: Card, folder: Path, conditions: Conditions | None = None
+    ) -> None:
         self._board = board
         self._card = card
         self._folder = folder
-        self.journal: Path | None = None  # set to have every write to the card noted
-        self.clock = ""
-        self.extra: tuple[str, ...] = ()
+        self.conditions = conditions or Conditions()
         folder.mkdir(parents=True, exist_ok=True)
         if not board.direct and board.arguments:
             card.put(ARGUMENTS_FILE, f"extra_args={board.arguments}\n".encode())
 
     def prepare(self, start: Start) -> Start:
         """Add to a start what comes from the card."""
-        start = replace(start, journal=self.journal, clock=self.clock, extra=self.extra)
+        start = replace(start, **asdict(self.conditions))
         tree = self._from_slot(self._board.tree) if self._board.tree else None
         if not self._board.direct:
             return replace(start, tree=tree, firmware=self._firmware())

@@ -1,15 +1,21 @@
-"""What the rig's tests share: the rig of the run, and appliances that several tests look at."""
+"""What the rig's tests share: the rig of the run, and the appliance that most of them look at."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from leyden_hil.appliance import Appliance
 from leyden_hil.plugin import file_name, results_folder
-from leyden_hil.rig import Rig
+from leyden_hil.rig import Rig, Shared
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests first that look at the shared appliance, so that it is booted once."""
+    items.sort(key=lambda item: "appliance" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
@@ -18,24 +24,32 @@ def rig(request: pytest.FixtureRequest, target: Any) -> Rig:
     image = request.config.option.image
     if image is None:
         pytest.exit("no image; run `python -m leyden_hil run TARGET`", returncode=4)
-    return Rig(target, image.resolve(), results_folder(request.config).resolve())
+    parts = Path(request.config.option.lg_env).with_suffix(".toml")
+    text = parts.read_text(encoding="utf-8") if parts.exists() else ""
+    return Rig(target, image.resolve(), results_folder(request.config).resolve(), text)
 
 
-@pytest.fixture(scope="module")
-def appliance(request: pytest.FixtureRequest, rig: Rig) -> Iterator[Appliance]:
-    """An appliance as its owner has it after the first boot; one for all tests of a file."""
-    attempt = request.config.option.attempt
-    name = f"{file_name(request.module.__name__.rpartition('.')[2])}-{attempt}"
-    with rig.appliance(name) as made:
-        yield made
+@pytest.fixture(scope="session")
+def shared(rig: Rig) -> Iterator[Shared]:
+    """Keeps the appliance that is shared."""
+    keeper = Shared(rig)
+    yield keeper
+    keeper.drop()
 
 
 @pytest.fixture
-def fresh(request: pytest.FixtureRequest, rig: Rig) -> Any:
+def appliance(shared: Shared) -> Appliance:
+    """An appliance as its owner has it after the first boot; look, but leave it as it was."""
+    return shared.get()
+
+
+@pytest.fixture
+def fresh(request: pytest.FixtureRequest, rig: Rig, shared: Shared) -> Any:
     """Makes an appliance for this test alone: `with fresh(preseed=…) as appliance:`."""
     made = [0]
 
     def make(**how: Any) -> Any:
+        shared.drop()
         made[0] += 1
         attempt = request.config.option.attempt
         name = f"{file_name(request.node.name)}-{attempt}-{made[0]}"

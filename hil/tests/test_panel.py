@@ -1,0 +1,92 @@
+"""The panel in a real browser, against the machine, under the name it gave itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from playwright.sync_api import Page, expect, sync_playwright
+
+from leyden_hil.appliance import Appliance
+from leyden_hil.errors import InfraError
+from leyden_hil.plugin import Measure
+
+_SLOW_MS = 60_000  # an emulated machine answers when it can
+
+
+def _key_hash(certificate: bytes) -> str:
+    """Return what Chromium calls a key: SHA-256 of its public part, base64."""
+    key = x509.load_pem_x509_certificate(certificate).public_key()
+    public = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(public).digest()).decode()
+
+
+@pytest.fixture
+def page(appliance: Appliance) -> Iterator[Page]:
+    """A window of a browser that trusts the keys of this appliance and no others."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        raise InfraError("chromium is not installed; try: apt-get install chromium")
+    own = appliance.shell.get("/data/leyden/identity/ca.pem")
+    leaf = appliance.shell.get("/data/leyden/identity/leaf.pem")
+    port = appliance.panel.doors["https"]
+    options = [
+        "--no-sandbox",
+        f"--host-resolver-rules=MAP {appliance.name}:443 127.0.0.1:{port}",
+        f"--ignore-certificate-errors-spki-list={_key_hash(own)},{_key_hash(leaf)}",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        window = browser.new_page(viewport={"width": 1280, "height": 800})
+        window.set_default_timeout(_SLOW_MS)
+        yield window
+        browser.close()
+
+
+def test_its_owner_signs_in_and_sees_live_values(
+    appliance: Appliance, page: Page, artefacts: Path, measure: Measure
+) -> None:
+    complaints: list[str] = []
+    elsewhere: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on(
+        "request", lambda asked: elsewhere.append(asked.url) if not _own(asked, appliance) else None
+    )
+
+    page.goto(f"https://{appliance.name}/")
+    page.screenshot(path=artefacts / "sign-in.png")
+    page.fill("input[type=password]", appliance.password)
+    page.click("button.primary")
+    page.wait_for_url(f"https://{appliance.name}/")
+    first = _load(appliance)
+    expect(page.locator("body")).to_contain_text(
+        "°C" if "°C" in page.content() else "%", timeout=_SLOW_MS
+    )
+    page.wait_for_function("document.querySelectorAll('svg, canvas').length > 0")
+    page.screenshot(path=artefacts / "overview.png", full_page=True)
+
+    page.goto(f"https://{appliance.name}/system")
+    release = appliance.shell.ask("cat /usr/lib/leyden/release.json")
+    version = release.partition('"version"')[2].split('"')[1]
+    expect(page.locator("body")).to_contain_text(version)
+    page.screenshot(path=artefacts / "system.png", full_page=True)
+    measure("load of the machine meanwhile", first, "")
+    assert complaints == []
+    assert elsewhere == []
+
+
+def _own(asked: Any, appliance: Appliance) -> bool:
+    own = (f"https://{appliance.name}/", f"wss://{appliance.name}/", "data:", "blob:")
+    return str(asked.url).startswith(own)
+
+
+def _load(appliance: Appliance) -> float:
+    return float(appliance.shell.ask("cat /proc/loadavg").split()[0])
