@@ -87,10 +87,14 @@ class Notes:
         # Others write to the same file: one call, so that no line gets into another.
         with contextlib.suppress(OSError):
             FILES.make_folder(self._card.run)
-            descriptor = os.open(
-                self._card.notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
-            )
+            descriptor = self._open()
             try:
                 write_all(FILES, descriptor, line)
             finally:
-                os.close(descriptor)
+                FILES.close(descriptor)
+
+    def _open(self) -> int:
+        try:
+            return FILES.create(self._card.notes, 0o644)
+        except FileExistsError:
+            return FILES.append_to(self._card.notes)
