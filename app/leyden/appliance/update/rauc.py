@@ -155,10 +155,11 @@ def refuse_what_is_no_bundle(path: Path) -> None:
             f"{path.name} is no update: found {size} bytes that do not begin like a bundle; "
             "expected a file named ….raucb that belongs to a release of Leyden",
         )
-    content = int.from_bytes(head[40:48], "little")  # bytes_used in the superblock
+    used = int.from_bytes(head[40:48], "little")  # bytes_used in the superblock
+    content = -(-used // _PAD) * _PAD
     if size < content:
         raise _cut_short(path, size, content)
-    signature = size - 8 - -(-content // _PAD) * _PAD
+    signature = size - 8 - content
     if signature <= 0 or trailer == 0:
         raise RefusedError(
             "unsigned",
