@@ -37,8 +37,9 @@ class Lm75Chip(Tmp75Registers, RegisterChip):
 
     @property
     def lsb(self) -> Mapping[str, float]:
-        """What the last bit is worth; a wider register does not make the converter finer."""
-        return {"temperature": 0.5 ** (self._digits() - 8)}
+        """What the last bit is worth, once the part is set as its options say."""
+        digits = (self.options.resolution or 12) if self._is_tmp else self._digits()
+        return {"temperature": 0.5 ** (digits - 8)}
 
     def power_on(self) -> None:
         """Reset the registers; temp reads 0 °C until the first conversion is over."""
@@ -88,8 +89,7 @@ class Lm75Chip(Tmp75Registers, RegisterChip):
 
     def _code(self, celsius: float) -> int:
         """Return the nearest result, left aligned in a signed word."""
-        lsb = self.lsb["temperature"]
-        nearest = math.floor(celsius / lsb + 0.5)
+        nearest = math.floor(celsius * (1 << self._digits()) / 256 + 0.5)
         top = 1 << self._digits() - 1
         return min(max(nearest, -top), top - 1) << 16 - self._digits()
 
