@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from leyden_image import card, firmware, host, kernel, slot, users
+from leyden_image import boot_partition, card, firmware, host, kernel, slot, users
 from leyden_image.debian.fetch import fetch
 from leyden_image.debian.lockfile import check_current, read_lock
 from leyden_image.debian.root import make_root
+from leyden_image.errors import ImageError
 from leyden_image.finish import finish_tree, settle_times, write_release
 from leyden_image.initrd import DATA_MKE2FS_OPTIONS, make_initrd, read_module_list
 from leyden_image.job import Job, read_release
-from leyden_image.paths import IMAGE, PROJECT, Workplace
+from leyden_image.owners import Owners
+from leyden_image.paths import PROJECT, Workplace
 from leyden_image.progress import Progress, bytes_in_words
+from leyden_image.publish import Product, publish
 from leyden_image.python.install import compile_python, install_python
-from leyden_image.recipe import Recipe
-from leyden_image.store import fresh_folder, sha256_of, whole, write_whole
+from leyden_image.recipe import Layer, Recipe
+from leyden_image.secret_scan import findings
+from leyden_image.soundness import unsound
+from leyden_image.store import alone, fresh_folder
 from leyden_image.tools import run
-from leyden_image.tree import copy_tree
+from leyden_image.tree import copy_tree, remove
 
-_BOOT: Final = IMAGE / "boot"
 _MIB: Final = 1 << 20
+_FAST: Final = 1  # zstd's least level
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How much is compressed: of the root, in which blocks, and of the download."""
+
+    root: int
+    block: str
+    download: int
 
 
 def build(recipe: Recipe, place: Workplace, progress: Progress, *, fast: bool) -> dict[str, Any]:
@@ -42,30 +57,36 @@ def build(recipe: Recipe, place: Workplace, progress: Progress, *, fast: bool) -
         host.check_root()
     lock = read_lock()
     check_current(lock, recipe)
-    fresh_folder(place.scratch)
-    job = Job(recipe, lock, place, read_release(recipe), place.scratch / "root")
-    try:
-        return _build(job, progress, fast=fast)
-    finally:
-        shutil.rmtree(place.scratch, ignore_errors=True)
+    with alone(place.output, wait=False):
+        fresh_folder(place.scratch)
+        job = Job(recipe, lock, place, read_release(recipe), place.scratch / "root")
+        try:
+            return _build(job, _levels(recipe, fast=fast), progress)
+        finally:
+            shutil.rmtree(place.scratch, ignore_errors=True)
 
 
-def _build(job: Job, progress: Progress, *, fast: bool) -> dict[str, Any]:
-    _packages(job, progress)
-    linux = _tree(job, progress)
-    boot = _boot_files(job, linux, progress)
-    _slot(job, boot, progress, fast=fast)
-    raw = _card(job, boot, progress)
-    image = job.place.output / f"leyden-{job.release.version}-arm64.img.zst"
-    with progress.step("compress") as step:
-        _compress(raw, image, fast=fast)
-        digest = sha256_of(image)
-        write_whole(image.with_name(image.name + ".sha256"), f"{digest}  {image.name}\n")
-        step.say(f"{image.name}, {bytes_in_words(image.stat().st_size)}")
-    return {"image": str(image), "sha256": digest}
+def _levels(recipe: Recipe, *, fast: bool) -> Levels:
+    block = str(recipe.value("card", "squashfs-block"))
+    if fast:
+        return Levels(_FAST, block, _FAST)
+    root, download = (recipe.number("card", f"{name}-level") for name in ("squashfs", "download"))
+    return Levels(root, block, download)
 
 
-def _packages(job: Job, progress: Progress) -> None:
+def _build(job: Job, levels: Levels, progress: Progress) -> dict[str, Any]:
+    owners = Owners()
+    with alone(job.place.cache):
+        _unpack_root(job, owners, progress)
+        linux = _fill_root(job, owners, progress)
+    boot = _make_boot(job, linux, progress)
+    made = _make_slot(job, boot, levels, progress)
+    raw = _make_card(job, boot, made, progress)
+    product = Product(job, boot, made, raw, owners)
+    return publish(product, levels.download, progress)
+
+
+def _unpack_root(job: Job, owners: Owners, progress: Progress) -> None:
     debs = job.place.cache / "debs"
     with progress.step("fetch Debian packages") as step:
         brought = fetch(
@@ -79,41 +100,54 @@ def _packages(job: Job, progress: Progress) -> None:
     with progress.step("unpack root") as step:
         job.root.mkdir()
         run(["tar", "--extract", "--numeric-owner", "--exclude=./dev/*", "-C", job.root, "-f", tar])
+        owners.installed(job.root)
         users.forget_enablement(job.root)
         step.say(bytes_in_words(tar.stat().st_size))
 
 
-def _tree(job: Job, progress: Progress) -> kernel.Kernel:
+def _fill_root(job: Job, owners: Owners, progress: Progress) -> kernel.Kernel:
     with progress.step("unpack kernel") as step:
         linux = kernel.unpack_kernel(job)
         step.say(linux.version)
     for layer in job.recipe.layers:
-        for tree in layer.trees:
-            if (PROJECT / tree).is_dir():
-                copy_tree(PROJECT / tree, job.root)
-    for layer in job.recipe.layers:
-        for name in layer.steps:
-            with progress.step(f"{layer.name}: {name}") as step:
-                step.say(_apply(job, linux, name))
-    with progress.step("finish the tree"):
+        with progress.step(f"layer {layer.name}") as step:
+            step.say(", ".join(_apply(job, linux, owners, layer)))
+    with progress.step("finish the root"):
         finish_tree(job)
-    with progress.step("compile Python"):
         compile_python(job)
-    settle_times(job.root, job.release.epoch)
+        settle_times(job.root, job.release.epoch)
+    with progress.step("look for what cannot work and what is secret"):
+        _refuse("the root cannot work", unsound(job.root))
+        _refuse("the root holds secrets", findings(job.root))
     return linux
 
 
-def _apply(job: Job, linux: kernel.Kernel, name: str) -> str:
+def _apply(job: Job, linux: kernel.Kernel, owners: Owners, layer: Layer) -> list[str]:
+    """Apply one layer: its packages, its trees, its steps, then what it takes out."""
+    done = []
+    if layer.unpack:
+        owners.unpacked(job.unpacked(layer.name))
+    for tree in layer.trees:
+        if (PROJECT / tree).is_dir():
+            done.append(f"{copy_tree(PROJECT / tree, job.root)} files of {tree}")
+    done += [_step(job, linux, owners, name) for name in layer.steps]
+    if idle := remove(job.root, layer.remove):
+        raise ImageError(
+            f"layer {layer.name} removes what is not there: {', '.join(idle)}; take the lines out"
+        )
+    return done
+
+
+def _step(job: Job, linux: kernel.Kernel, owners: Owners, name: str) -> str:
     match name:
         case "users":
-            users.make_users(job)
-            return ""
+            return f"{users.make_users(job)} users"
         case "kernel":
             return f"{kernel.install_modules(job, linux)} modules"
         case "firmware":
             return f"{firmware.install_firmware(job)} files"
         case "python":
-            return f"{install_python(job)} files"
+            return f"{install_python(job, owners)} files of Python packages"
         case "release":
             write_release(job)
             return f"{job.release.version} of {job.release.commit[:12]}"
@@ -121,108 +155,98 @@ def _apply(job: Job, linux: kernel.Kernel, name: str) -> str:
             return f"{users.enable_units(job)} units"
 
 
-def _boot_files(job: Job, linux: kernel.Kernel, progress: Progress) -> Path:
-    """Fill the output's folder `boot` with kernel, initrds, device trees; return it."""
-    boot = job.place.scratch / "boot"
-    boot.mkdir()
-    with progress.step("kernel and device trees"):
+def _make_boot(job: Job, linux: kernel.Kernel, progress: Progress) -> Path:
+    """Make kernel, device trees and both initrds; return their folder."""
+    boot = fresh_folder(job.place.scratch / "boot")
+    with progress.step("kernel and device trees") as step:
         kernel.compress_image(linux, boot / "vmlinuz.gz")
         shutil.copyfile(linux.folder / "vmlinuz", boot / "Image")
-        kernel.make_device_trees(job, linux, boot / "dtb")
-    with progress.step("initrd") as step:
-        busybox = job.unpacked("base") / "usr/bin/busybox"
-        slot_modules = read_module_list(_BOOT / "initrd-modules.txt")
-        both = (*slot_modules, *read_module_list(_BOOT / "recovery-modules.txt"))
-        for name, modules in (("initrd.img", slot_modules), ("recovery.img", both)):
-            made = make_initrd(
-                linux.tree, linux.version, modules, boot / name,
-                busybox=busybox, epoch=job.release.epoch,
-            )  # fmt: skip
-            step.say(str(made))
-    shutil.rmtree(job.place.output / "boot", ignore_errors=True)
-    shutil.copytree(boot, job.place.output / "boot")
+        step.say(f"{len(kernel.make_device_trees(job, linux, boot / 'dtb'))} trees")
+    with progress.step("initrds") as step:
+        slot_modules = read_module_list(boot_partition.SOURCE / "initrd-modules.txt")
+        further = read_module_list(boot_partition.SOURCE / "recovery-modules.txt")
+        first = _initrd(job, linux, slot_modules, boot / "initrd.img")
+        second = _initrd(job, linux, (*slot_modules, *further), boot / "recovery.img")
+        step.say(f"{bytes_in_words(first)}, for recovery {bytes_in_words(second)}")
     return boot
 
 
-def _slot(job: Job, boot: Path, progress: Progress, *, fast: bool) -> None:
+def _initrd(job: Job, linux: kernel.Kernel, modules: tuple[str, ...], target: Path) -> int:
+    busybox = job.unpacked("base") / "usr/bin/busybox"
+    made = make_initrd(
+        linux.tree, linux.version, modules, target, busybox=busybox, epoch=job.release.epoch
+    )
+    return made.size
+
+
+def _make_slot(job: Job, boot: Path, levels: Levels, progress: Progress) -> Path:
     squashfs = job.place.scratch / "root.squashfs"
-    with progress.step("compress root") as step:
-        level = 1 if fast else 19
-        slot.make_squashfs(job.root, squashfs, job.release.epoch, level=level, block="256K")
+    with progress.step("compress the root") as step:
+        epoch = job.release.epoch
+        slot.make_squashfs(job.root, squashfs, epoch, level=levels.root, block=levels.block)
         step.say(bytes_in_words(squashfs.stat().st_size))
+    target = job.place.scratch / "slot.ext4"
+    layout = job.recipe.config.card
+    with progress.step("slot") as step:
+        largest = (layout.slot_b_mib - layout.slot_a_mib) * _MIB
+        slot.make_slot(_slot_files(job, boot), target, job.release.epoch, largest)
+        step.say(bytes_in_words(target.stat().st_size))
+    return target
+
+
+def _slot_files(job: Job, boot: Path) -> dict[str, Path]:
     record = job.place.scratch / "slot.json"
     record.write_text(job.release.json(), encoding="utf-8")
-    files = {
+    return {
         "vmlinuz.gz": boot / "vmlinuz.gz",
         "initrd.img": boot / "initrd.img",
-        "root.squashfs": squashfs,
+        "root.squashfs": job.place.scratch / "root.squashfs",
         "slot.json": record,
         **{f"dtb/broadcom/{path.name}": path for path in (boot / "dtb").iterdir()},
     }
-    layout = job.recipe.config.card
-    with progress.step("slot") as step:
-        target = job.place.output / "slot.ext4"
-        largest = (layout.slot_b_mib - layout.slot_a_mib) * _MIB
-        slot.make_slot(files, target, job.release.epoch, largest)
-        step.say(bytes_in_words(target.stat().st_size))
 
 
-def _card(job: Job, boot: Path, progress: Progress) -> Path:
+def _make_card(job: Job, boot: Path, made: Path, progress: Progress) -> Path:
     layout, scratch = job.recipe.config.card, job.place.scratch
     with progress.step("boot partition") as step:
-        files = _fat_files(job, boot)
-        card.make_fat(files, scratch / "boot.fat", layout, job.release.epoch)
+        files = boot_partition.collect(job, boot)
+        tree = fresh_folder(scratch / "boot-partition")
+        for name, path in files.items():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, tree / name)
+        _refuse("the boot partition holds secrets", findings(tree))
+        card.make_fat(tree, scratch / "boot.fat", layout, job.release.epoch)
         step.say(f"{len(files)} files")
-    with progress.step("card"):
-        data = scratch / "data.ext4"
-        _format_data(data, (layout.end_mib - layout.data_mib) * _MIB, job.release.epoch)
+    with progress.step("card") as step:
         parts = {
             layout.boot_mib * _MIB: scratch / "boot.fat",
-            layout.slot_a_mib * _MIB: job.place.output / "slot.ext4",
-            layout.data_mib * _MIB: data,
+            layout.slot_a_mib * _MIB: made,
+            layout.data_mib * _MIB: _data(job),
+            **_environment(scratch),
         }
-        if (text := _BOOT / "environment.txt").exists():
-            environment = scratch / "environment.bin"
-            card.make_environment(text, environment)
-            parts |= {card.ENVIRONMENT: environment, card.ENVIRONMENT_BACKUP: environment}
-        raw = scratch / "card.img"
-        card.assemble(layout, parts, raw)
-    return raw
+        card.assemble(layout, parts, scratch / "card.img")
+        step.say(bytes_in_words(layout.end_mib * _MIB))
+    return scratch / "card.img"
 
 
-def _fat_files(job: Job, boot: Path) -> dict[str, Path]:
-    scratch = job.place.scratch
-    files = firmware.boot_files(job)
-    script = scratch / "boot.scr"
-    run(
-        ["mkimage", "-A", "arm64", "-O", "linux", "-T", "script", "-d", _BOOT / "boot.cmd", script],
-        environment={"SOURCE_DATE_EPOCH": str(job.release.epoch)},
-    )
-    files["boot.scr"] = script
-    if (text := _BOOT / "uboot.env.txt").exists():
-        card.make_environment(text, scratch / "uboot.env", 0x4000)
-        files["uboot.env"] = scratch / "uboot.env"
-    if (_BOOT / "config.txt").exists():
-        files["config.txt"] = _BOOT / "config.txt"
-    files |= {path.name: path for path in (boot / "dtb").glob("*.dtb")}
-    files |= {f"overlays/{path.name}": path for path in (boot / "overlays").glob("*.dtbo")}
-    files |= {
-        "recovery/vmlinuz.gz": boot / "vmlinuz.gz",
-        "recovery/initrd.img": boot / "recovery.img",
-    }
-    for tree in (_BOOT / "fat", IMAGE / "boot-files"):
-        files |= {str(p.relative_to(tree)): p for p in sorted(tree.rglob("*")) if p.is_file()}
-    return files
+def _environment(scratch: Path) -> dict[int, Path]:
+    """Return U-Boot's environment for both of its places; nothing if there is no text for it."""
+    text_file = boot_partition.SOURCE / "environment.txt"
+    if not text_file.exists():
+        return {}
+    made = scratch / "environment.bin"
+    card.make_environment(text_file, made)
+    return {card.ENVIRONMENT: made, card.ENVIRONMENT_BACKUP: made}
 
 
-def _format_data(target: Path, size: int, epoch: int) -> None:
-    with target.open("wb") as file:
-        file.truncate(size)
-    moment = {"E2FSPROGS_FAKE_TIME": str(epoch), "SOURCE_DATE_EPOCH": str(epoch)}
-    run(["mke2fs", "-q", "-F", *DATA_MKE2FS_OPTIONS, target], environment=moment)
+def _data(job: Job) -> Path:
+    layout = job.recipe.config.card
+    target = job.place.scratch / "data.ext4"
+    size = (layout.end_mib - layout.data_mib) * _MIB
+    slot.make_empty(target, size, job.release.epoch, DATA_MKE2FS_OPTIONS)
+    return target
 
 
-def _compress(raw: Path, target: Path, *, fast: bool) -> None:
-    level = ["-1"] if fast else ["-19"]
-    with whole(target) as partial:
-        run(["nice", "-n", "5", "zstd", "-q", "-f", "-T0", *level, "-o", partial, raw])
+def _refuse(what: str, problems: list[str]) -> None:
+    if problems:
+        raise ImageError("\n  ".join([f"{what}:", *problems]))

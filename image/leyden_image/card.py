@@ -21,18 +21,19 @@ _FAT: Final = 0xC  # W95 FAT32 (LBA): what the Pi's boot ROM looks for
 _LINUX: Final = 0x83
 
 
-def make_fat(files: dict[str, Path], target: Path, card: Card, epoch: int) -> None:
-    """Write the boot partition with `files`: place in it, and where the content is."""
+def make_fat(tree: Path, target: Path, card: Card, epoch: int) -> None:
+    """Write the boot partition with the files of `tree`, in the order of their names."""
+    files = sorted(path.relative_to(tree) for path in tree.rglob("*") if path.is_file())
     with whole(target) as partial:
         with partial.open("wb") as file:
             file.truncate((card.slot_a_mib - card.boot_mib) * _MIB)
         run(["mkfs.vfat", "-F", "32", "-n", "LEYDEN", "-i", _FAT_ID, "--invariant", partial])
         moment = {"SOURCE_DATE_EPOCH": str(epoch), "MTOOLS_SKIP_CHECK": "1"}
-        for folder in sorted({parent for name in files for parent in _parents(name)}):
+        for folder in sorted({parent for file in files for parent in file.parents[:-1]}):
             run(["mmd", "-i", partial, f"::{folder}"], environment=moment)
-        for name in sorted(files):
-            os.utime(files[name], (epoch, epoch))
-            run(["mcopy", "-m", "-i", partial, files[name], f"::{name}"], environment=moment)
+        for name in files:
+            os.utime(tree / name, (epoch, epoch))
+            run(["mcopy", "-m", "-i", partial, tree / name, f"::{name}"], environment=moment)
 
 
 def make_environment(text: Path, target: Path, size: int = ENVIRONMENT_SIZE) -> None:
@@ -83,8 +84,3 @@ def _content(path: Path) -> Iterator[tuple[int, bytes]]:
             if block != zeros[: len(block)]:
                 yield place, block
             place += len(block)
-
-
-def _parents(name: str) -> list[str]:
-    parts = name.split("/")[:-1]
-    return ["/".join(parts[: count + 1]) for count in range(len(parts))]

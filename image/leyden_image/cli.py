@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from leyden_image import host
+from leyden_image.build import build
+from leyden_image.compare import compare
 from leyden_image.debian.lockfile import LOCK, read_lock
 from leyden_image.debian.resolve import resolve
 from leyden_image.errors import ImageError
 from leyden_image.paths import PROJECT, Workplace, cache_folder
-from leyden_image.python import requirements
 from leyden_image.progress import Progress
+from leyden_image.python import requirements
 from leyden_image.recipe import load_recipe
 from leyden_image.store import write_whole
 
@@ -46,13 +48,23 @@ def _parser() -> argparse.ArgumentParser:
         ("list", _list, "tell what an image is made of"),
         ("lock", _lock, "choose package versions anew and write them down"),
         ("host", _host, "make this machine ready to build"),
+        ("report", _report, "show how big the built image is, and where"),
     ):
         command = commands.add_parser(name, help=help_text, description=help_text)
         command.set_defaults(command=function)
         command.add_argument("image", nargs="?", default="leyden", help="a name in image/config")
         if name == "build":
             _build_options(command)
+    _add_compare(commands)
     return parser
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "tell where two images differ first"
+    command = commands.add_parser("compare", help=text, description=text)
+    command.add_argument("first", type=Path)
+    command.add_argument("second", type=Path)
+    command.set_defaults(command=_compare)
 
 
 def _build_options(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +76,6 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from leyden_image.build import build
-
     progress = Progress()
     summary = build(
         load_recipe(arguments.image), Workplace.at(arguments.out), progress, fast=arguments.fast
@@ -111,3 +121,17 @@ def _lock(arguments: argparse.Namespace) -> int:
 def _host(_: argparse.Namespace) -> int:
     print(host.prepare(host.look()))
     return 0
+
+
+def _report(_: argparse.Namespace) -> int:
+    reports = sorted((PROJECT / "build").glob("leyden-*.size.txt"))
+    if not reports:
+        raise ImageError("nothing was built yet; `make image` builds, and writes the report")
+    print(max(reports, key=lambda path: path.stat().st_mtime).read_text("utf-8"), end="")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    difference = compare(arguments.first, arguments.second)
+    print(difference or "the same, byte for byte")
+    return EXIT_FAILED if difference else 0

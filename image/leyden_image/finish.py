@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +13,11 @@ from leyden_image.tree import link, make_folder, remove, write_file
 _LEFTOVERS: Final = (
     "var/cache/*",
     "var/lib/apt",
-    "var/lib/dpkg/info",
-    "var/lib/dpkg/*-old",
+    "var/lib/dpkg/[!s]*",
+    "var/lib/dpkg/status-old",
     "var/lib/systemd/deb-systemd-helper-*",
     "var/lib/systemd/catalog",
+    "var/lib/wtmpdb/*",
     "var/log/*",
     "var/lib/ucf",
     "var/lib/pam",
@@ -29,7 +29,7 @@ _LEFTOVERS: Final = (
     "etc/resolv.conf",
     "run/*",
     "tmp/*",
-    "boot/*",
+    "boot/[!f]*",
     "root/.*",
 )
 _MOUNTED: Final = ("data", "boot/firmware", "proc", "sys", "dev", "run", "tmp")
@@ -53,13 +53,8 @@ def write_release(job: Job) -> None:
     link(job.root / "etc/os-release", "../usr/lib/os-release")
 
 
-def finish_tree(job: Job) -> list[str]:
-    """Take out leftovers and what the layers do not want; return globs that matched nothing."""
-    idle = [
-        f"{layer.name}: {pattern}"
-        for layer in job.recipe.layers
-        for pattern in remove(job.root, layer.remove)
-    ]
+def finish_tree(job: Job) -> None:
+    """Take out leftovers, put in what every start expects."""
     remove(job.root, _LEFTOVERS)
     for folder in _MOUNTED:
         make_folder(job.root / folder)
@@ -69,7 +64,6 @@ def finish_tree(job: Job) -> list[str]:
     write_file(job.root / "etc/hostname", "leyden\n")
     link(job.root / "etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf")
     write_file(job.root / "usr/lib/clock-epoch", "")
-    return idle
 
 
 def settle_times(root: Path, epoch: int) -> None:
@@ -78,8 +72,3 @@ def settle_times(root: Path, epoch: int) -> None:
         for name in (*names, *files):
             os.utime(Path(folder) / name, (epoch, epoch), follow_symlinks=False)
     os.utime(root, (epoch, epoch))
-
-
-def drop_tree(path: Path) -> None:
-    """Remove a tree; it is no error if it is not there."""
-    shutil.rmtree(path, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import lzma
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final

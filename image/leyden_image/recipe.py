@@ -30,11 +30,7 @@ Package = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.+-]+(/[a-z-]+)?$")]
 MiB = Annotated[int, Meta(ge=1)]
 
 
-class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A record that is one TOML file; keys it does not know are refused."""
-
-
-class Layer(_File):
+class Layer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One concern of the image.
 
     Attributes:
@@ -70,7 +66,7 @@ class Layer(_File):
     variables: dict[Name, Variable] = msgspec.field(default_factory=dict)
 
 
-class Device(_File):
+class Device(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A board, or a family of boards that start alike.
 
     Attributes:
@@ -94,7 +90,7 @@ class Device(_File):
     compatible: tuple[str, ...] = ()
 
 
-class Debian(_File):
+class Debian(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the packages come from."""
 
     suite: str
@@ -103,7 +99,7 @@ class Debian(_File):
     components: tuple[str, ...]
 
 
-class Card(_File):
+class Card(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The layout of the card; whole numbers of MiB, counted from its beginning."""
 
     disk_id: Annotated[int, Meta(ge=1, le=0xFFFFFFFF)]
@@ -114,7 +110,7 @@ class Card(_File):
     end_mib: MiB
 
 
-class Limits(_File):
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Sizes above which a build fails; MB are millions of bytes, as shops count."""
 
     compressed_mb: Annotated[int, Meta(ge=1)]
@@ -122,7 +118,7 @@ class Limits(_File):
     raw_mb: Annotated[int, Meta(ge=1)]
 
 
-class ImageConfig(_File):
+class ImageConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One image."""
 
     name: Name
@@ -137,7 +133,7 @@ class ImageConfig(_File):
 
 
 class Recipe(Struct, frozen=True):
-    """An image with everything it names: layers in the order they are applied, devices as listed."""
+    """An image with all it names: layers in the order they are applied, devices as listed."""
 
     config: ImageConfig
     layers: tuple[Layer, ...]
@@ -244,7 +240,7 @@ def _check_card(card: Card) -> None:
         raise ImageError("card: slots A and B differ in size; an update has to fit both")
 
 
-_Record = TypeVar("_Record", bound=_File)
+_Record = TypeVar("_Record", bound=Struct)
 _UNKNOWN: Final = re.compile(r"contains unknown field `([^`]+)`")
 
 
@@ -261,7 +257,7 @@ def _read(path: Path, kind: type[_Record]) -> _Record:
         raise ImageError(f"{path}: {_in_words(str(error), kind)}") from error
 
 
-def _in_words(message: str, kind: type[_File]) -> str:
+def _in_words(message: str, kind: type[Struct]) -> str:
     """Add the nearest known key to a complaint about an unknown one."""
     if not (found := _UNKNOWN.search(message)):
         return message

@@ -16,6 +16,7 @@ from leyden_image.tools import run
 
 _MIB: Final = 1 << 20
 _UUID: Final = "4c455944-454e-4000-8000-00000000000a"
+_DATA_UUID: Final = "4c455944-454e-4000-8000-00000000000d"
 _HASH_SEED: Final = "4c455944-454e-4000-8000-0000000000ff"
 # Written once as a whole and only ever read: no journal, nothing reserved, nothing to grow.
 # Named one by one, since the defaults differ between versions of mke2fs.
@@ -36,9 +37,9 @@ def make_squashfs(root: Path, target: Path, epoch: int, *, level: int, block: st
         partial.unlink()  # mksquashfs appends to what exists
         run(
             [
-                "nice", "-n", "5", "mksquashfs", root, partial, "-noappend", "-no-progress", "-quiet",
-                "-no-xattrs", "-comp", "zstd", "-Xcompression-level", str(level), "-b", block,
-                "-mkfs-time", str(epoch), "-all-time", str(epoch),
+                "nice", "-n", "5", "mksquashfs", root, partial, "-noappend", "-no-progress",
+                "-quiet", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", str(level),
+                "-b", block, "-mkfs-time", str(epoch), "-all-time", str(epoch),
             ]
         )  # fmt: skip
 
@@ -63,6 +64,18 @@ def make_slot(files: dict[str, Path], target: Path, epoch: int, largest: int) ->
             file.truncate(size)
         _format(partial, epoch)
         _fill(partial, files, epoch)
+
+
+def make_empty(target: Path, size: int, epoch: int, options: Sequence[str]) -> None:
+    """Write an empty ext4 file system of `size` bytes, made with `options` of mke2fs."""
+    with whole(target) as partial:
+        with partial.open("wb") as file:
+            file.truncate(size)
+        fixed = ["-U", _DATA_UUID, "-E", f"hash_seed={_HASH_SEED},root_owner=0:0"]
+        run(
+            ["mke2fs", "-q", "-F", "-t", "ext4", *fixed, *options, partial],
+            environment=_moment(epoch),
+        )
 
 
 def _size_for(files: dict[str, Path]) -> int:
@@ -98,7 +111,7 @@ def _fill(target: Path, files: dict[str, Path], epoch: int) -> None:
 
 
 def _check(target: Path, files: dict[str, Path], said: str) -> None:
-    """debugfs ends well whatever happened, so look at what is there."""
+    """Look at what is there: debugfs ends well whatever happened."""
     run(["e2fsck", "-f", "-n", target])
     for name, path in files.items():
         stat = run(["debugfs", "-R", f"stat {name}", target])

@@ -1,14 +1,17 @@
-"""Files that are there whole or not at all, and their hashes."""
+"""Files that are there whole or not at all, their hashes, and folders used by one at a time."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from leyden_image.errors import ImageError
 
 _BLOCK = 1 << 20
 
@@ -51,3 +54,27 @@ def fresh_folder(path: Path) -> Path:
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     return path
+
+
+@contextlib.contextmanager
+def alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Keep other builds out of a folder meanwhile; the lock ends with the process at the latest.
+
+    Args:
+        folder: is made when it is not there.
+        wait: wait for the other one to finish; else say that it is there.
+
+    Raises:
+        ImageError: another build is using the folder, and `wait` is false.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / ".image.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    except BlockingIOError as error:
+        raise ImageError(
+            f"another build is writing to {folder}; wait for it or use --out"
+        ) from error
+    finally:
+        os.close(descriptor)

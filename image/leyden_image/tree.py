@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import stat
@@ -78,17 +79,15 @@ def link(path: Path, target: str) -> None:
 
 
 def remove(root: Path, patterns: Iterable[str]) -> list[str]:
-    """Take out what the globs match; return the globs that match nothing."""
+    """Take out what the globs match, `**` for any depth; return the globs that match nothing."""
     idle = []
     for pattern in patterns:
-        found = sorted(root.glob(pattern))
+        # The module's glob and not the path's: that one overlooks links that lead nowhere.
+        found = glob.glob(pattern, root_dir=root, recursive=True, include_hidden=True)  # noqa: PTH207
         if not found:
             idle.append(pattern)
-        for path in found:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        for name in sorted(found):
+            _delete(root / name)
     return idle
 
 
@@ -106,3 +105,10 @@ def inside(root: Path, relative: Path) -> Path:
                 root / target.relative_to("/") if target.is_absolute() else place.parent / target
             )
     return place / relative.name
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from leyden_image.debian.lockfile import Locked
-from leyden_image.store import fresh_folder
+from leyden_image.store import fresh_folder, write_whole
 from leyden_image.tools import run
 
 
@@ -24,10 +26,24 @@ def unpack(packages: Sequence[Locked], debs: Path, cache: Path) -> Path:
     """
     digest = hashlib.sha256("\n".join(one.sha256 for one in packages).encode()).hexdigest()
     target = cache / digest[:24]
-    if target.exists():
+    if target.exists() and _listing(target).exists():
         return target
     partial = fresh_folder(cache / f".{digest[:24]}.partial")
+    contents = {}
     for one in packages:
-        run(["dpkg-deb", "--extract", debs / one.file, partial])
+        listed = run(["dpkg-deb", "--vextract", debs / one.file, partial])
+        contents[one.name] = sorted(line.removeprefix("./") for line in listed.splitlines())
+    write_whole(_listing(target), json.dumps(contents))
+    shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
     return target
+
+
+def contents(unpacked: Path) -> dict[str, list[str]]:
+    """Return which files each package of an unpacked folder brought, relative to the root."""
+    listed: dict[str, list[str]] = json.loads(_listing(unpacked).read_text("utf-8"))
+    return listed
+
+
+def _listing(unpacked: Path) -> Path:
+    return unpacked.with_name(f"{unpacked.name}.json")

@@ -16,10 +16,11 @@ _SYSTEMD: Final = PROJECT / "systemd"
 _WANTED: Final = Path("etc/systemd/system")
 
 
-def make_users(job: Job) -> None:
-    """Make what sysusers.d of all packages asks for, numbers included."""
+def make_users(job: Job) -> int:
+    """Make what sysusers.d of all packages asks for; return how many users there are."""
     moment = {"SOURCE_DATE_EPOCH": str(job.release.epoch)}
     run(["systemd-sysusers", f"--root={job.root}"], environment=moment)
+    return len((job.root / "etc/passwd").read_text("utf-8").splitlines())
 
 
 def forget_enablement(root: Path) -> None:

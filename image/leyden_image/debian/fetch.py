@@ -64,7 +64,7 @@ def _bring(package: Locked, target: Path) -> None:
     url = f"{archive_url(package.archive)}/{urllib.parse.quote(package.path)}"
     for attempt in range(1, _TRIES + 1):
         try:
-            with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 -- the scheme is the mirror's, which the user chose
+            with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
                 data: bytes = answer.read()
             break
         except urllib.error.HTTPError as error:

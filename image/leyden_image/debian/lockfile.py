@@ -5,8 +5,8 @@
     root adduser 3.152 all debian pool/main/a/adduser/adduser_3.152_all.deb 191344 9a0b…
 
 One line a package: its use, name, version, architecture, archive, place in the archive, bytes,
-SHA-256. Uses are `root` (installed by apt), `unpack` (files only), and what is needed while building
-and no part of the image: `sdk` (compiled against), `host` (run).
+SHA-256. Uses are `root` (installed by apt), `unpack` (files only), and what is needed while
+building and no part of the image: `sdk` (compiled against), `host` (run).
 """
 
 from __future__ import annotations

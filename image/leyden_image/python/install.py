@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from leyden_image.job import Job
+from leyden_image.owners import PROJECT, Owners
 from leyden_image.python.bytecode import compile_folders
 from leyden_image.python.extension import compile_spidev
 from leyden_image.python.project import build_project
@@ -27,18 +28,28 @@ raise SystemExit(main())
 """
 
 
-def install_python(job: Job) -> int:
-    """Put everything of Python into the root; return how many files the packages have."""
+def install_python(job: Job, owners: Owners) -> int:
+    """Put everything of Python into the root; return how many files the packages have.
+
+    Args:
+        job: the build.
+        owners: is told who brought which file.
+    """
     copy_tree(job.unpacked("python"), job.root)
     packages = job.root / PACKAGES.lstrip("/")
     cache = job.place.cache / "wheels"
-    wheels = [*fetch_wheels(read_wheels(), cache).values(), _project(job)]
-    count = sum(install_wheel(wheel, packages) for wheel in wheels)
+    wheels = {f"pypi:{one.name}": path for one, path in fetch_wheels(read_wheels(), cache).items()}
+    count = 0
+    for owner, wheel in {**wheels, PROJECT: _project(job)}.items():
+        brought = install_wheel(wheel, packages)
+        owners.add(owner, (f"{PACKAGES.lstrip('/')}/{place}" for place in brought))
+        count += len(brought)
     for layer in job.recipe.layers:
         for name in layer.sources:
             source = fetch_source(resolve_source(name), cache)
             scratch = job.place.scratch / name
-            compile_spidev(source, job.unpacked("python", "sdk"), scratch, packages)
+            module = compile_spidev(source, job.unpacked("python", "sdk"), scratch, packages)
+            owners.add(f"pypi:{name}", [str(module.relative_to(job.root))])
     write_file(job.root / "usr/bin/leyden", _COMMAND, 0o755)
     return count
 

@@ -12,13 +12,13 @@ from leyden_image.tree import make_folder
 _AMONG_MODULES = frozenset({"purelib", "platlib"})
 
 
-def install_wheel(wheel: Path, target: Path) -> int:
-    """Unpack the modules of a wheel into `target`; return how many files that were.
+def install_wheel(wheel: Path, target: Path) -> list[str]:
+    """Unpack the modules of a wheel into `target`; return their places in it.
 
     Raises:
         ImageError: the file is no wheel, or names a place outside of the target.
     """
-    count = 0
+    brought = []
     try:
         with zipfile.ZipFile(wheel) as archive:
             for name in sorted(archive.namelist()):
@@ -26,10 +26,10 @@ def install_wheel(wheel: Path, target: Path) -> int:
                 if place is None or name.endswith("/"):
                     continue
                 _write(archive.read(name), target / place, executable=name.endswith(".so"))
-                count += 1
+                brought.append(str(place))
     except zipfile.BadZipFile as error:
         raise ImageError(f"{wheel} is no wheel: {error}") from error
-    return count
+    return brought
 
 
 def _place(name: PurePosixPath, wheel: Path) -> PurePosixPath | None:
