@@ -17,6 +17,7 @@ from typing import Final
 
 from leyden_image.bundle import SLOT_BYTES, about_slot, make_bundle
 from leyden_image.errors import ImageError
+from leyden_image.initrd import start_sums
 from leyden_image.keys import development_keys
 from leyden_image.paths import PROJECT
 from leyden_image.progress import Progress, bytes_in_words
@@ -115,6 +116,9 @@ def make_variant(kind: str, slot: Path, target: Path, version: str) -> None:
         release = _release(files / "slot.json", version)
         for name, content in changes.slot.items():
             _place(files / name, content)
+        if "initrd.img" in changes.slot:  # it is meant to be what it is, not to be damaged
+            sums = start_sums(files / "vmlinuz.gz", files / "initrd.img")
+            (files / "start.sums").write_text(sums)
         (files / "slot.json").write_bytes(release)
         root = {**changes.root, "usr/lib/leyden/release.json": release}
         _repack(files / "root.squashfs", root, epoch)

@@ -278,7 +278,7 @@ class Machine:
     # What the board does
 
     def _boot_loader(self) -> str | None:
-        passed = ""
+        passed, source = "", self.card.environment.read().source
         for slot in self.variables().order:
             left = self.variables().tries(slot)
             if left == 0:
@@ -286,7 +286,7 @@ class Machine:
                 continue
             self.set_variable(boot_variables.tries_name(slot), f"{left - 1:x}")
             if self._loads(slot):
-                self._enter(slot, passed)
+                self._enter(slot, passed, source)
                 return slot
             passed += f"{slot}:kernel-damaged,"
         for slot in ("A", "B"):
@@ -300,9 +300,10 @@ class Machine:
         except msgspec.MsgspecError:
             return False
 
-    def _enter(self, slot: str, passed: str) -> None:
+    def _enter(self, slot: str, passed: str, source: str) -> None:
         why = f" leyden.why={passed}" if passed else ""
-        (self.root / "proc/cmdline").write_text(f"leyden.slot={slot} ro quiet{why}\n")
+        words = f"leyden.slot={slot} ro leyden.environment={source}{why}\n"
+        (self.root / "proc/cmdline").write_text(words)
         (self.root / "proc/sys/kernel/random/boot_id").write_text(f"boot-{next(self._boots)}\n")
 
     def _user_space(self, slot: str, contents: Contents) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -161,13 +162,25 @@ def test_no_update_is_taken_while_a_trial_runs(machine: Machine) -> None:
 
 def test_lost_boot_variables_are_put_back_and_said(machine: Machine) -> None:
     machine.primary.write(b"\xff" * 8192)
-    backup = machine.card.environment.read()
-    assert backup.source == "backup"
-    ledger = machine.ledger()
-    machine.files.cut(None)
-    assert machine.power_on() == "A"
+    assert machine.card.environment.read().source == "backup"
+    assert machine.power_on() == "A"  # the boot script writes the first copy as it counts
     assert machine.card.environment.read().source == "primary"
-    assert ledger.record.committed == "A"
+    last = machine.history()[-1]
+    assert (last.what, last.code) == ("recovered", "environment-lost")
+    assert "were taken from the backup" in last.reason
+    assert machine.power_on() == "A"
+    assert machine.history()[-1].n == last.n
+
+
+def test_the_last_words_of_a_start_become_the_reason(machine: Machine) -> None:
+    machine.install(Contents(NEW, "panics"))
+    words = {"slot": "B", "text": "root.squashfs cannot be mounted"}
+    (machine.root / "run/leyden-boot").mkdir()
+    (machine.root / "run/leyden-boot/last-words.json").write_text(json.dumps(words))
+    assert machine.power_on() == "A"
+    last = machine.history()[-1]
+    assert (last.what, last.code) == ("rolled-back", "initrd")
+    assert "root.squashfs cannot be mounted" in last.reason
 
 
 def test_a_slot_record_that_is_lost_twice_counts_the_running_slot_as_good(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from leyden.appliance.update.environment import ENVIRONMENT_BYTES, EnvironmentStore
 from leyden.appliance.update.errors import NoCardError
 from leyden.appliance.update.release import Release, read_release
@@ -23,14 +25,21 @@ _ENVIRONMENT_BACKUP: Final = 3 * _MIB // 2
 _RECORDS: Final = (2 * _MIB, 5 * _MIB // 2)
 _PARTITIONS: Final = {"A": 2, "B": 3}
 _SLOT_WORD: Final = re.compile(r"(?:^|\s)leyden\.slot=([AB])(?:\s|$)")
+_SOURCE_WORD: Final = re.compile(r"(?:^|\s)leyden\.environment=(\w+)")
 _PASSED_WORD: Final = re.compile(r"(?:^|\s)leyden\.why=(\S*)")
 _PASSED: Final = {
     "kernel-unreadable": "its /vmlinuz.gz cannot be read",
     "kernel-damaged": "its /vmlinuz.gz is damaged",
     "kernel-refused": "its kernel is none that can be started",
     "initrd-unreadable": "its /initrd.img cannot be read",
+    "initrd-damaged": "its /initrd.img is damaged",
 }
 _EXT4_MAGIC: Final = (1080, b"\x53\xef")  # place and value of s_magic in the superblock
+
+
+class _Words(msgspec.Struct):
+    slot: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +146,23 @@ class Card:
         found = _PASSED_WORD.search(self._text("proc/cmdline"))
         pairs = (each.partition(":") for each in found[1].split(",")) if found else ()
         return {slot: _PASSED[word] for slot, _, word in pairs if word in _PASSED}
+
+    def environment_source(self) -> str:
+        """Return where the boot script had its variables from; empty where it does not tell."""
+        found = _SOURCE_WORD.search(self._text("proc/cmdline"))
+        return found[1] if found else ""
+
+    def last_words(self) -> tuple[str, str]:
+        """Return the slot whose start ended before its root was there, and its last words.
+
+        They are handed on by the initrd of the first start that works; empty texts where there are
+        none.
+        """
+        try:
+            told = msgspec.json.decode(self._text("run/leyden-boot/last-words.json"), type=_Words)
+        except msgspec.MsgspecError:
+            return "", ""
+        return told.slot, told.text
 
     def broken_check(self) -> tuple[str, str]:
         """Return the slot whose health check broke, and how; empty texts where none has.

@@ -61,6 +61,7 @@ class Start:
         environment: the boot loader's variables as it left them.
         boot: the kernel's id of this start.
         passed_over: slots that the boot loader could not load, and why.
+        last_words: the slot whose start ended before its root was there, and why.
         broken_check: the slot whose health check broke, and how.
     """
 
@@ -69,6 +70,7 @@ class Start:
     environment: Environment
     boot: str
     passed_over: Mapping[str, str]
+    last_words: tuple[str, str] = ("", "")
     broken_check: tuple[str, str] = ("", "")
 
 
@@ -109,6 +111,9 @@ def _what_was_noted(trial: Trial, start: Start) -> Why | None:
     if slot in start.passed_over:
         words = f"the boot loader could not load slot {slot}: {start.passed_over[slot]}"
         return Why("loader", words)
+    if start.last_words[0] == slot:
+        words = f"slot {slot} did not find its way to its root: {start.last_words[1]}"
+        return Why("initrd", words)
     if start.broken_check[0] == slot:
         words = f"the health check of slot {slot} itself broke: {start.broken_check[1]}"
         return Why("check", words)
@@ -156,7 +161,7 @@ def begin(ledger: Ledger) -> Meaning:
     card = ledger.card
     start = Start(
         ledger.record, ledger.running, ledger.environment, ledger.boot, card.passed_over(),
-        card.broken_check(),
+        card.last_words(), card.broken_check(),
     )  # fmt: skip
     found = meaning(start)
     match found:
@@ -188,14 +193,16 @@ def order_of(record: SlotRecord, running: str) -> tuple[str, ...]:
 
 def _mend_environment(ledger: Ledger) -> None:
     found = ledger.card.environment.read()
-    if found.source == "primary":
+    # The boot script repairs the first copy as it counts; then only its word is left of it.
+    source = ledger.card.environment_source() or found.source
+    if source == "primary":
         return
     ledger.note(
         "recovered",
         slot=ledger.running,
         version=ledger.release.version,
         code="environment-lost",
-        reason=f"the boot variables were unreadable and were taken from the {found.source}",
+        reason=f"the boot variables were unreadable and were taken from the {source}",
         detail="; ".join(found.problems),
     )
     ledger.write_environment(found.environment)
