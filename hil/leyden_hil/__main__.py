@@ -76,11 +76,12 @@ def _run(options: argparse.Namespace) -> int:
     return max(codes)
 
 
-def _run_target(target: str, image: Path, name: str, options: argparse.Namespace) -> int:
+def _run_target(target: str, image: images.Image, name: str, options: argparse.Namespace) -> int:
     folder = BUILD / "hil" / target
     line = [sys.executable, "-m", "pytest", "-c", str(HIL / "pytest.ini"), "--rootdir", str(HIL)]
-    line += ["--lg-env", str(HIL / "targets" / f"{target}.yaml"), "--image", str(image)]
-    line += ["--results", str(folder), "--run", name, "--card-digest", digest(image)]
+    line += ["--lg-env", str(HIL / "targets" / f"{target}.yaml"), "--image", str(image.unpacked)]
+    line += ["--build", str(image.build)]
+    line += ["--results", str(folder), "--run", name, "--card-digest", digest(image.unpacked)]
     line += ["--full"] if options.full else []
     line += ["-k", options.only] if options.only else []
     for attempt in range(1, options.attempts + 1):

@@ -138,6 +138,53 @@ class Appliance:
         self.wait()
         return life
 
+    def wait_settled(self, lives: int, limit_s: float) -> None:
+        """Wait until the slot that runs is the committed one, over as many reboots as that takes.
+
+        Args:
+            lives: how many there were when that began.
+            limit_s: the longest that it may take, in seconds.
+
+        Raises:
+            TargetError: it takes longer.
+        """
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            try:
+                system = self.system()
+            except TargetError:  # on its way down, or up again
+                self._come_back(until)
+                continue
+            if system["running"] == system["committed"] and self.machine.lives >= lives:
+                return
+            time.sleep(_LOOK_S)
+        raise TargetError(f"still on trial after {limit_s:.0f} s:\n{self.life.console.tail()}")
+
+    def wait_told(self, what: str, limit_s: float) -> float:
+        """Wait until the history of updates says this; return how long it took, in seconds.
+
+        Raises:
+            TargetError: it does not.
+        """
+        began = time.monotonic()
+        while time.monotonic() - began < limit_s:
+            try:
+                if any(entry["what"] == what for entry in self.system()["history"]):
+                    return time.monotonic() - began
+                time.sleep(_LOOK_S)
+            except TargetError:
+                self._come_back(began + limit_s)
+        raise TargetError(f"the history does not say {what!r} after {limit_s:.0f} s")
+
+    def _come_back(self, until: float) -> None:
+        """Wait for the panel of whatever life is the present one."""
+        self.forget()
+        self._panel = None
+        while time.monotonic() < until:
+            if self.new_panel().health() is not None:
+                return
+            time.sleep(_LOOK_S)
+
     def forget(self) -> None:
         """Drop connections to a boot that is over."""
         self.shell.hang_up()

@@ -30,9 +30,9 @@ class Board:
     storage: str = "virtio"
     network: str = "virtio"
     serials: tuple[str, ...] = ("console",)  # what each serial line is for, in QEMU's order
-    firmware: str = ""  # the boot loader: a path, or "card:" and a file of the boot partition
+    firmware: str = ""  # the boot loader: a path, or "card:" or "build:" before one
     firmware_option: str = "-kernel"  # how this machine takes it: "-kernel" or "-bios"
-    tree: str = ""  # the device tree for direct starts, as named in a slot
+    tree: str = ""  # the device tree, where the machine has none of its own; a path as above
     arguments: str = ""  # of the kernel; with a boot loader they go to `extra-args.txt`
     devices: tuple[str, ...] = ()  # "-device" of the modelled parts
     card_mb: int = 1024  # size of the card; a power of two where the machine wants it

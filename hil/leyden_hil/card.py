@@ -14,6 +14,7 @@ import struct
 import subprocess
 import tempfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -160,6 +161,32 @@ class Card:
     def data_file(self, name: str) -> bytes | None:
         """Return a file of the data partition, as it is without replaying its journal."""
         return self._from_ext4(DATA, name)
+
+    def seed(self, files: Mapping[str, Path], size_mb: int) -> None:
+        """Put files on the data partition of a card that was never started, and let it grow.
+
+        Large files go this way: an emulated USB network is slow. Growing comes first, as the
+        appliance's own first start would do it.
+
+        Args:
+            files: by their names on the data partition.
+            size_mb: of the data partition afterwards.
+        """
+        span = self.span(DATA)
+        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            part = Path(folder) / "data.ext4"
+            part.write_bytes(self.read(span.offset, span.size))
+            os.truncate(part, size_mb * MIB)
+            tool(["e2fsck", "-fy", str(part)])
+            tool(["resize2fs", str(part)])
+            for name, path in files.items():
+                tool(["debugfs", "-w", "-R", f"write {path} {name}", str(part)])
+            self._resize(DATA, size_mb * MIB)
+            tool(["dd", f"if={part}", f"of={self.path}", "bs=1M", "conv=notrunc,sparse",
+                  f"seek={span.offset // MIB}", "status=none"])  # fmt: skip
+
+    def _resize(self, number: int, size: int) -> None:
+        self.write(446 + 16 * (number - 1) + 12, struct.pack("<I", size // SECTOR))
 
     def slot(self, slot: str) -> dict[str, Any] | None:
         """Return what a slot says of itself, `None` if it is empty."""

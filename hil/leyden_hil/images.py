@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,15 @@ def missing_packages(tools: Iterable[str] = TOOLS) -> list[str]:
     return sorted({TOOLS[name] for name in tools if shutil.which(name, path=path) is None})
 
 
-def find(build: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The image of a run."""
+
+    unpacked: Path
+    build: Path  # the folder that its builder filled
+
+
+def find(build: Path) -> Image:
     """Return the image of a run: of the variable `LEYDEN_IMAGE`, else the newest in `build`.
 
     A compressed one is unpacked beside the results first.
@@ -41,7 +50,9 @@ def find(build: Path) -> Path:
     found = [Path(named)] if named else _newest(build)
     if not found or not found[0].exists():
         raise InfraError(f"found no image in {build}; `make image` builds one")
-    return found[0] if found[0].suffix == ".img" else _unpacked(found[0], build / "hil")
+    image = found[0].resolve()
+    unpacked = image if image.suffix == ".img" else _unpacked(image, build / "hil")
+    return Image(unpacked, image.parent)
 
 
 def _newest(build: Path) -> list[Path]:

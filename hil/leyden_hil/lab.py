@@ -66,7 +66,9 @@ class CardProtocol(abc.ABC):
     """Something that a card can be put into."""
 
     @abc.abstractmethod
-    def insert(self, card: Card, folder: Path, conditions: Conditions | None = None) -> Starter:
+    def insert(
+        self, card: Card, folder: Path, build: Path, conditions: Conditions | None = None
+    ) -> Starter:
         """Put a card in, power off; logs go to `folder`. Return what prepares its starts."""
 
     @abc.abstractmethod
@@ -106,11 +108,13 @@ class EmulatorDriver(
             raise InfraError("no card was put into the emulated board")
         return self._machine
 
-    def insert(self, card: Card, folder: Path, conditions: Conditions | None = None) -> Starter:
+    def insert(
+        self, card: Card, folder: Path, build: Path, conditions: Conditions | None = None
+    ) -> Starter:
         """Put a card in, power off; logs go to `folder`. Return what prepares its starts."""
         self.eject()
         board = self.resource.described()
-        starter = Starter(board, card, folder, conditions)
+        starter = Starter(board, card, folder, build, conditions)
         program = self.target.env.config.get_tool("qemu")
         self._machine = Machine(board, card.path, folder, starter.prepare, program=program)
         return starter

@@ -43,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a run; `python -m leyden_hil run` fills them in."""
     group = parser.getgroup("leyden")
     group.addoption("--image", type=Path, help="the image of the card")
+    group.addoption("--build", type=Path, help="where the image's builder left its other files")
     group.addoption("--results", type=Path, help="folder of this target's results")
     group.addoption("--run", default="by-hand", help="name of this run")
     group.addoption("--attempt", type=int, default=1, help="which attempt this is")

@@ -31,12 +31,14 @@ class Rig:
     Args:
         target: labgrid's.
         image: that cards are copied from.
+        build: where the image's builder left what belongs to it.
         folder: for what this run leaves behind.
         parts: the appliance configuration for what hangs on this target's buses, as TOML.
     """
 
     target: Any
     image: Path
+    build: Path
     folder: Path
     parts: str = ""  # the appliance configuration for what hangs on this target's buses
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
@@ -109,7 +111,7 @@ class Rig:
     ) -> Appliance:
         emulator: EmulatorDriver = self.target.get_driver(EmulatorDriver)
         driver: ApplianceDriver = self.target.get_driver(ApplianceDriver)
-        starter = emulator.insert(card, self.folder / name, conditions)
+        starter = emulator.insert(card, self.folder / name, self.build, conditions)
         network_name = f"{preseed.hostname or 'leyden'}.local"
         driver.expect_name(network_name, self.key())
         self.target.get_strategy().status = State.OFF

@@ -12,6 +12,7 @@ from leyden_hil.errors import InfraError
 
 ARGUMENTS_FILE: Final = "extra-args.txt"
 FROM_CARD: Final = "card:"  # before the name of a file of the boot partition
+FROM_BUILD: Final = "build:"  # before the path of a file that the image's builder left beside it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +32,22 @@ class Starter:
         board: what is started.
         card: with what; it is told the board's kernel arguments, where a boot loader reads them.
         folder: where the files go.
+        build: where the image's builder left what belongs to it.
         conditions: what is unusual; may be changed between starts.
     """
 
     def __init__(
-        self, board: Board, card: Card, folder: Path, conditions: Conditions | None = None
+        self,
+        board: Board,
+        card: Card,
+        folder: Path,
+        build: Path,
+        conditions: Conditions | None = None,
     ) -> None:
         self._board = board
         self._card = card
         self._folder = folder
+        self._build = build
         self.conditions = conditions or Conditions()
         folder.mkdir(parents=True, exist_ok=True)
         if not board.direct and board.arguments:
@@ -48,9 +56,9 @@ class Starter:
     def prepare(self, start: Start) -> Start:
         """Add to a start what comes from the card."""
         start = replace(start, **asdict(self.conditions))
-        tree = self._from_slot(self._board.tree) if self._board.tree else None
+        tree = self._file(self._board.tree) if self._board.tree else None
         if not self._board.direct:
-            return replace(start, tree=tree, firmware=self._firmware())
+            return replace(start, tree=tree, firmware=self._file(self._board.firmware))
         return replace(
             start,
             kernel=self._from_slot("vmlinuz.gz"),
@@ -65,11 +73,19 @@ class Starter:
             raise InfraError(f"{self._card.path}: slot A has no /{name}; is the image whole?")
         return self._keep(name, data)
 
-    def _firmware(self) -> Path:
-        named = self._board.firmware
-        if not named.startswith(FROM_CARD):
-            return Path(named)
-        name = named.removeprefix(FROM_CARD)
+    def _file(self, named: str) -> Path:
+        """Return the file that a board names."""
+        if named.startswith(FROM_BUILD):
+            path = self._build / named.removeprefix(FROM_BUILD)
+        elif named.startswith(FROM_CARD):
+            return self._from_card(named.removeprefix(FROM_CARD))
+        else:
+            path = Path(named)
+        if not path.exists():
+            raise InfraError(f"{path} is not there; `make image` makes it with the image")
+        return path
+
+    def _from_card(self, name: str) -> Path:
         data = self._card.get(name)
         if data is None:
             raise InfraError(f"{self._card.path}: the boot partition has no /{name}")

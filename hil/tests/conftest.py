@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from leyden_hil.appliance import Appliance
+from leyden_hil.bundles import Bundles
+from leyden_hil.card import digest
 from leyden_hil.plugin import file_name, results_folder
 from leyden_hil.rig import Rig, Shared
 
@@ -26,7 +28,10 @@ def rig(request: pytest.FixtureRequest, target: Any) -> Rig:
         pytest.exit("no image; run `python -m leyden_hil run TARGET`", returncode=4)
     parts = Path(request.config.option.lg_env).with_suffix(".toml")
     text = parts.read_text(encoding="utf-8") if parts.exists() else ""
-    return Rig(target, image.resolve(), results_folder(request.config).resolve(), text)
+    build = request.config.option.build or image.parent
+    return Rig(
+        target, image.resolve(), build.resolve(), results_folder(request.config).resolve(), text
+    )
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +46,12 @@ def shared(rig: Rig) -> Iterator[Shared]:
 def appliance(shared: Shared) -> Appliance:
     """An appliance as its owner has it after the first boot; look, but leave it as it was."""
     return shared.get()
+
+
+@pytest.fixture(scope="session")
+def bundles(rig: Rig) -> Bundles:
+    """Updates for the image of this run."""
+    return Bundles(rig.image, rig.folder.parent.parent / "bundles" / digest(rig.image))
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def _warm(appliance: Appliance, celsius: float) -> None:
 
 def _says(appliance: Appliance, celsius: float) -> bool:
     row = appliance.panel.latest("air.temperature")
-    return row["quality"] == "good" and abs(row["value"] - celsius) <= 0.0625
+    return bool(row["quality"] == "good" and abs(row["value"] - celsius) <= 0.0625)
 
 
 @pytest.mark.parametrize("celsius", [23.5, -10.25, 60.25, 0.0, 120.0, 21.0])
