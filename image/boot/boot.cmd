@@ -67,15 +67,18 @@ if test -e ${boot_dev}:${distro_bootpart} extra-args.txt; then
   env import -t ${work_at} ${filesize} extra_args
   echo "Leyden: kernel arguments added from extra-args.txt: ${extra_args}"
 fi
-setenv common_args "net.ifnames=0 panic=10 pinctrl_bcm2835.persist_gpio_outputs=0 console=tty1 quiet ${extra_args}"
+setenv common_args "net.ifnames=0 panic=10 pinctrl_bcm2835.persist_gpio_outputs=0 console=tty1 quiet leyden.environment=${env_from} ${extra_args}"
 
 # The firmware's device tree knows this very board: memory, serial number, MAC address. A slot's own
 # tree stands in only where there is none.
 setenv dtb ""
 if fdt addr ${fdt_addr}; then setenv dtb ${fdt_addr}; fi
 
-setenv save 'env export -c -s 0x2000 ${work_at} ${counters} && ${devtype} write ${work_at} 0x800 0x10'
-setenv unpack 'unzip ${packed_at} ${kernel_at}'
+setenv save 'env export -c -s 0x2000 ${work_at} ${counters}; ${devtype} write ${work_at} 0x800 0x10'
+setenv unpack 'unzip ${packed_at} ${kernel_at} 0x4000000'
+# Compares what has been loaded with a sum from the slot's start.sums: `unzip` looks at none. The word
+# that crc32 leaves in memory has its bytes the other way round, and so has the one in the file.
+setenv check 'crc32 ${at} ${filesize} ${work_at}; setexpr.l found *${work_at}; if test "${found}" != "${sum}"; then setenv fault ${suspect}-damaged; fi'
 
 # --- the slots, in order
 setenv why ""
@@ -91,43 +94,58 @@ for slot in ${BOOT_ORDER}; do
     setenv left ${BOOT_B_LEFT}
   fi
   if test -z "${part}"; then
-    echo "Leyden: '${slot}' in BOOT_ORDER is no slot; passed over"
+    echo "Leyden: BOOT_ORDER names ${slot}, which is no slot; passed over"
   elif test "${left}" -gt 0; then
     # Counted and written before anything of the slot is read: a file system that crashes U-Boot
     # must not be tried for ever.
     setexpr left ${left} - 1
     setenv BOOT_${slot}_LEFT ${left}
-    echo "Leyden: trying slot ${slot}; ${left} more tries after this one"
+    echo "Leyden: trying slot ${slot}; tries left after this one: ${left}"
     run save || echo "Leyden: the card refuses writing; this try is not counted"
-    setenv whole no
+    setenv fault ""
+    setenv kernel_sum ""
+    setenv initrd_sum ""
+    if load ${boot_dev}:${part} ${work_at} /start.sums; then
+      env import -t ${work_at} ${filesize} kernel_sum initrd_sum
+    else
+      echo "Leyden: slot ${slot} has no /start.sums; its files are not checked"
+    fi
     if load ${boot_dev}:${part} ${packed_at} /vmlinuz.gz; then
-      if run unpack; then
-        if load ${boot_dev}:${part} ${initrd_at} /initrd.img; then
-          setenv initrd_size ${filesize}
-          setenv whole yes
-        else
-          echo "Leyden: slot ${slot} has no readable /initrd.img; passed over"
-          setenv why "${why}${slot}:initrd-unreadable,"
-        fi
-      else
-        echo "Leyden: slot ${slot}: /vmlinuz.gz is damaged; passed over"
-        setenv why "${why}${slot}:kernel-damaged,"
+      setenv at ${packed_at}
+      setenv sum ${kernel_sum}
+      setenv suspect kernel
+      if test -n "${sum}"; then run check; fi
+      if test -z "${fault}"; then
+        run unpack || setenv fault kernel-damaged
       fi
     else
-      echo "Leyden: slot ${slot} has no readable /vmlinuz.gz; passed over"
-      setenv why "${why}${slot}:kernel-unreadable,"
+      setenv fault kernel-unreadable
     fi
-    if test "${whole}" = "yes"; then
+    if test -z "${fault}"; then
+      if load ${boot_dev}:${part} ${initrd_at} /initrd.img; then
+        setenv initrd_size ${filesize}
+        setenv at ${initrd_at}
+        setenv sum ${initrd_sum}
+        setenv suspect initrd
+        if test -n "${sum}"; then run check; fi
+      else
+        setenv fault initrd-unreadable
+      fi
+    fi
+    if test -n "${fault}"; then
+      echo "Leyden: slot ${slot} is not whole (${fault}); passed over"
+    else
       setenv slot_dtb "${dtb}"
       if test -z "${dtb}"; then
         load ${boot_dev}:${part} ${dtb_at} /dtb/${fdtfile} && setenv slot_dtb ${dtb_at}
       fi
-      setenv bootargs "root=PARTUUID=4c45594e-0${part} leyden.slot=${slot} rauc.slot=${slot} ro rootwait ${common_args}"
+      setenv bootargs "root=PARTUUID=4c45594e-0${part} leyden.slot=${slot} rauc.slot=${slot} leyden.why=${why} ro rootwait ${common_args}"
       echo "Leyden: starting the kernel of slot ${slot}"
       booti ${kernel_at} ${initrd_at}:${initrd_size} ${slot_dtb}
       echo "Leyden: the kernel of slot ${slot} was refused; passed over"
-      setenv why "${why}${slot}:kernel-refused,"
+      setenv fault kernel-refused
     fi
+    setenv why "${why}${slot}:${fault},"
   else
     echo "Leyden: slot ${slot} has no tries left; passed over"
     setenv why "${why}${slot}:no-tries-left,"
@@ -149,6 +167,6 @@ if load ${boot_dev}:${distro_bootpart} ${packed_at} /recovery/vmlinuz.gz; then
   fi
 fi
 echo "Leyden: recovery cannot be started either. This card has to be written anew: see the manual,"
-echo "Leyden: chapter \"When it does not start\". Trying again in a minute."
+echo "Leyden: chapter When it does not start. Trying again in a minute."
 sleep 60
 reset

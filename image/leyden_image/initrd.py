@@ -2,7 +2,8 @@
 
 The archive is the same byte for byte when its ingredients are. It is written directly, without root
 rights: owners and device nodes inside need not exist on the machine that builds.
-Public names: `make_initrd`, `Initrd`, `read_module_list`, `module_files`, `DATA_MKE2FS_OPTIONS`.
+Public names: `make_initrd`, `Initrd`, `start_sums`, `read_module_list`, `module_files`,
+`DATA_MKE2FS_OPTIONS`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import lzma
 import shutil
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -104,6 +106,20 @@ def make_initrd(
         finally:
             archive.unlink()
     return Initrd(out.stat().st_size, tuple(sorted(_plain_name(file) for file in files)))
+
+
+def start_sums(kernel: Path, initrd: Path) -> str:
+    """Return the content of a slot's `start.sums`, by which U-Boot sees that both files are whole.
+
+    The sums are CRC-32, with their bytes swapped and without leading zeros: this is how `setexpr`
+    prints what `crc32` has left in memory.
+    """
+    return f"kernel_sum={_sum(kernel)}\ninitrd_sum={_sum(initrd)}\n"
+
+
+def _sum(path: Path) -> str:
+    crc = zlib.crc32(path.read_bytes())
+    return f"{int.from_bytes(crc.to_bytes(4, 'big'), 'little'):x}"
 
 
 def read_module_list(path: Path) -> tuple[str, ...]:

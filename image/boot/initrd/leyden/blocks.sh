@@ -63,6 +63,16 @@ environment_choose() { # DEVICE SLOT OTHER
 		printf '%s\n' "$lines" | block_write "$1" $ENVIRONMENT_BACKUP
 }
 
+# Repeats what U-Boot had to do without.
+environment_notes() {
+	case $ENVIRONMENT_FROM in
+	backup) note warning environment-damaged "The boot environment was damaged, for instance by a \
+power cut while it was written; its backup has been used and the first copy written anew." ;;
+	defaults) note warning environment-damaged "The boot environment and its backup were both damaged; \
+the start went by the defaults: slot A first, three tries for each slot." ;;
+	esac
+}
+
 # Keeps the reason of a start that failed, for the next one to tell.
 words_leave() { # DEVICE SLOT TEXT
 	printf 'slot=%s\ntext=%s\n' "$2" "$(printf '%s' "$3" | tr '\n' ' ' | cut -c 1-2000)" |

@@ -33,8 +33,11 @@ card_present() { # DISK_ID
 
 # The name of a partition of the card, `mmcblk0p2`; nothing when there is none.
 part() { # NUMBER
+	[ -n "$CARD" ] || return 0
 	for entry in "$SYS/class/block/$CARD/$CARD"*/partition; do
-		[ -e "$entry" ] && read -r number < "$entry" && [ "$number" = "$1" ] || continue
+		[ -e "$entry" ] || continue
+		read -r number < "$entry"
+		[ "$number" = "$1" ] || continue
 		entry=${entry%/partition}
 		echo "${entry##*/}"
 	done
