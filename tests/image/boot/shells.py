@@ -18,7 +18,7 @@ SHELLS = ("sh", "busybox sh")
 
 def shell_or_reason(shell: str) -> str | None:
     """Return why a shell cannot be used here; None when it can."""
-    program = shell.split()[0]
+    program = shell.split(maxsplit=1)[0]
     return None if shutil.which(program) else f"{program} is not installed on this machine"
 
 
@@ -30,9 +30,9 @@ def run_shell(
     stdin: bytes = b"",
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a script after the library's `files`, with all its outputs inside `folder`.
+    """Run a script after the library's `files`, with all it touches inside `folder`.
 
-    What the files would reach on a card is `folder` instead: records, console, kernel log, /sys, /dev.
+    Records, console, kernel log, /sys and /dev are there instead of where they are on a card.
     """
     for name in ("records", "sys", "dev"):
         (folder / name).mkdir(exist_ok=True)
@@ -42,7 +42,9 @@ def run_shell(
         "KERNEL_LOG": f"{folder}/kernel-log",
         "SYS": f"{folder}/sys",
         "DEV": f"{folder}/dev",
+        "LEYDEN": str(LIBRARY),
         "JSON": f"{LIBRARY}/json.awk",
+        "FORGET": "/dev/null",
         "TMPDIR": str(folder),
         "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
         "LC_ALL": "C.UTF-8",

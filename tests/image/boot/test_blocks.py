@@ -1,4 +1,4 @@
-"""The raw blocks: shell, Python, U-Boot's own tool and the slot record's writer agree on every byte."""
+"""The raw blocks: the shell, Linux's side in Python and U-Boot's own tool agree on every byte."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from image.boot.shells import BOOT, output_of, run_shell
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from image.boot.shells import BOOT, output_of, run_shell
 
 from leyden.appliance.update import environment
 from leyden.appliance.update.slots import SlotFacts, SlotRecord, Trial, encode

@@ -1,4 +1,4 @@
-"""The scripts of the boot partition and the initrd: they compile, and they name each other rightly."""
+"""The scripts of boot partition and initrd: they compile, and they name each other rightly."""
 
 from __future__ import annotations
 

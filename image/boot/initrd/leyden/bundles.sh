@@ -6,6 +6,7 @@
 # signature needs OpenSSL, which is not in memory. A person stands before the machine and chooses.
 
 COMPATIBLE=leyden-arm64
+FORGET=${FORGET:-/proc/sys/vm/drop_caches} # makes the kernel read the card, not its memory
 
 # Lists bundles as lines of number, device, path, version, with tabs between.
 bundles_find() {
@@ -90,7 +91,7 @@ bundle_write_mounted() { # SLOT
 		return
 	fi
 	echo "Reading it back …"
-	echo 3 > /proc/sys/vm/drop_caches
+	echo 3 > "$FORGET"
 	if [ "$(sha256_of "$target" "$size")" != "$wanted" ]; then
 		echo "What is on the card is not what was written: the card is worn out. Use a new one."
 		return

@@ -68,7 +68,7 @@ ext4_look() { # DEVICE
 	FS_STATE=none FS_SECTORS=0
 	# 32-bit words: 1 is s_blocks_count_lo, 6 s_log_block_size, 14 s_magic and, above it, s_state.
 	# shellcheck disable=SC2046
-	set -- $(od -An -v -tu4 -j 1024 -N 60 "$1")
+	set -- $(od -An -v -tu4 -j 1024 -N 60 "$1" 2> /dev/null)
 	[ $# -eq 15 ] && [ $((${15} & 0xffff)) -eq $((0xef53)) ] || return 0
 	FS_STATE=sound
 	[ $((${15} >> 16 & 2)) -eq 0 ] || FS_STATE=suspect
@@ -125,7 +125,7 @@ $((size / 2048)) MiB. $(tail -n 1 "$RECORDS/grow.log" 2> /dev/null)"
 data_grow_filesystem() {
 	ext4_look "$DEV/$DATA"
 	size=$(block_number "$DATA" size)
-	[ $((size - FS_SECTORS)) -ge "$SLACK" ] || return 0
+	[ "$FS_SECTORS" -gt 0 ] && [ $((size - FS_SECTORS)) -ge "$SLACK" ] || return 0
 	alive_for 1800
 	if in_root /sbin/resize2fs "$DEV/$DATA" >> "$RECORDS/grow.log" 2>&1; then
 		DATA_GROWN=true

@@ -1,16 +1,18 @@
 # The recovery page's forms and what they do; each request is a program of its own.
 # shellcheck shell=sh
 
+LEYDEN=${LEYDEN:-/leyden} # the folder of this file
+
 # shellcheck source=image/boot/initrd/leyden/words.sh
-. /leyden/words.sh
+. "$LEYDEN/words.sh"
 # shellcheck source=image/boot/initrd/leyden/blocks.sh
-. /leyden/blocks.sh
+. "$LEYDEN/blocks.sh"
 # shellcheck source=image/boot/initrd/leyden/card.sh
-. /leyden/card.sh
+. "$LEYDEN/card.sh"
 # shellcheck source=image/boot/initrd/leyden/slots.sh
-. /leyden/slots.sh
+. "$LEYDEN/slots.sh"
 # shellcheck source=image/boot/initrd/leyden/bundles.sh
-. /leyden/bundles.sh
+. "$LEYDEN/bundles.sh"
 # shellcheck source=/dev/null
 . "$RECORDS/recovery/settings"
 
@@ -25,7 +27,7 @@ html() { sed 's/&/\&amp;/g;s/</\&lt;/g;s/>/\&gt;/g;s/"/\&quot;/g'; }
 page_begin() { # [STATUS]
 	printf 'Status: %s\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n\r\n' \
 		"${1:-200 OK}"
-	cat /leyden/page-head.html
+	cat "$LEYDEN/page-head.html"
 }
 
 page_end() { echo '</main></html>'; }
@@ -39,9 +41,9 @@ refuse() { # WORDS
 # --- what the page shows
 
 slots_section() {
-	sed 's/^- / /' "$RECORDS/recovery/slots.txt" | html | awk '
-		/^Slot/ { if (open) print "</ul>"; print "<h2>" $0 "</h2><ul>"; open = 1; next }
-		{ print "<li>" $0 }
+	html < "$RECORDS/recovery/slots.txt" | awk '
+		/^- / { print "<li>" substr($0, 3); next }
+		{ if (open++) print "</ul>"; print "<h2>" $0 "</h2><ul>" }
 		END { if (open) print "</ul>" }'
 	echo '<p class=actions>'
 	for slot in A B; do

@@ -2,7 +2,7 @@
 # Carries out what a person has chosen on the recovery page; only forms of that page are obeyed.
 
 # shellcheck source=image/boot/initrd/leyden/page.sh
-. /leyden/page.sh
+. "${LEYDEN:-/leyden}/page.sh"
 visited
 read_form
 

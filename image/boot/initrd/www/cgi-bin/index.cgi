@@ -2,7 +2,7 @@
 # The recovery page: what failed, why, and what can be done about it.
 
 # shellcheck source=image/boot/initrd/leyden/page.sh
-. /leyden/page.sh
+. "${LEYDEN:-/leyden}/page.sh"
 visited
 page_begin
 
