@@ -57,8 +57,18 @@ def test_the_way_in_is_told_once_and_not_at_each_retry(card: Card) -> None:
     bus = FakeBus()
     bus.refused = {"Scan"}
     run(card, bus, 900)
-    assert screen(card).count("until it is back") >= 1
+    assert screen(card).count("until it is back") == 1
     assert len(said(card, "wifi.fallback")) == 1
+
+
+def test_it_is_told_again_after_a_link_was_lost_again(card: Card) -> None:
+    bus = FakeBus()
+    keeper = run(card, bus, 90)
+    bus.mode, bus.state = "station", "connected"
+    run(card, bus, 10, keeper)
+    bus.state = "disconnected"
+    run(card, bus, 120, keeper)
+    assert screen(card).count("until it is back") == 2
 
 
 def test_a_link_is_told_and_looked_at_less_often(card: Card) -> None:

@@ -102,3 +102,11 @@ def test_a_file_without_secrets_is_left_as_it_is() -> None:
 def test_the_appliances_own_passwords_are_its_own_business() -> None:
     data = b'[appliance]\nname = "a"\n[device.x]\ndriver = "host"\npassword = "part of it"\n'
     assert wiped(read(data), data) == data
+
+
+@given(st.one_of(st.binary(max_size=400), st.text("[]wifipasword=\"'\n\r\\{}#, ", max_size=200)))
+def test_no_file_stops_wiping_or_changes_its_length(data: bytes | str) -> None:
+    raw = data.encode() if isinstance(data, str) else data
+    after = wiped(read(raw), raw)
+    assert len(after) == len(raw)
+    assert wiped(read(after), after) == after

@@ -28,7 +28,7 @@ from leyden.appliance.card.certificate_facts import (
 from leyden.appliance.card.naming import hostname_of, own_name
 from leyden.appliance.card.notes import Level, Notes
 from leyden.appliance.card.places import ACCESS_POINT_ADDRESS, PANEL_USER, Card
-from leyden.appliance.card.programs import ask_systemd, card_of
+from leyden.appliance.card.programs import card_of
 from leyden.appliance.card.record import RecordError, Settings
 from leyden.kernel import Clock, SystemClock
 from leyden.storage.atomic import write_atomic
@@ -153,8 +153,8 @@ def _renew(
         card.own(card.identity / "leaf.key", 0o400, PANEL_USER)
         write_atomic(card.identity / "leaf.pem", leaf.certificate_pem)
         words = f"the panel has a new certificate, for {', '.join(names.hosts)}"
+        # The panel looks at the files at each handshake.
         notes.add(Level.INFO, "certificate.made", words)
-        ask_systemd(card, "try-restart", "leyden-panel.service")
     _write_facts(card, authority, leaf, names)
 
 

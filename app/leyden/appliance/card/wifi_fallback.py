@@ -49,6 +49,7 @@ class Keeper:
     clock: Clock
     _fallback: Fallback = field(init=False)
     _phase: Phase = field(init=False, default=Phase.SEEKING)
+    _told: bool = field(init=False, default=False)  # how to get in, since the last link
 
     def __post_init__(self) -> None:
         """Begin to wait for a link now."""
@@ -79,19 +80,22 @@ class Keeper:
 
     def _tell(self, phase: Phase) -> None:
         before, self._phase = self._phase, phase
-        if phase is before:
-            return
-        if phase is Phase.SERVING and before is Phase.STARTING:
-            words = (
-                f'Wi-Fi "{self.wifi.ssid}" is out of reach or refuses the password; until it is '
-                f'back, join "{self.name}" and open https://{ACCESS_POINT_ADDRESS}'
-            )
-            self.notes.add(Level.WARNING, "wifi.fallback", words, aloud=False)
-            # The password is for whoever stands here, and for no journal.
-            shown = f"{words}\n  password {self.wifi.access_point_password}\n"
-            consoles.show(self.card, f"\nleyden: {shown}")
-        elif phase is Phase.LINKED:
+        if phase is Phase.LINKED and before is not Phase.LINKED:
+            self._told = False
             self.notes.add(Level.INFO, "wifi.linked", f'Wi-Fi "{self.wifi.ssid}" is joined')
+        elif phase is Phase.SERVING and not self._told:
+            self._told = True  # once, however often it is tried in between
+            self._tell_the_way_in()
+
+    def _tell_the_way_in(self) -> None:
+        words = (
+            f'Wi-Fi "{self.wifi.ssid}" is out of reach or refuses the password; until it is '
+            f'back, join "{self.name}" and open https://{ACCESS_POINT_ADDRESS}'
+        )
+        self.notes.add(Level.WARNING, "wifi.fallback", words, aloud=False)
+        # The password is for whoever stands here, and for no journal.
+        shown = f"{words}\n  password {self.wifi.access_point_password}\n"
+        consoles.show(self.card, f"\nleyden: {shown}")
 
     def _now_s(self) -> float:
         return self.clock.monotonic_ns() / NS
