@@ -16,6 +16,7 @@ _EXAMPLES: Final = ("greenhouse.toml", "examples/library.py")
 # In the order in which a newcomer reads them.
 _PAGES: Final = (
     "start",
+    "card",
     "configuration",
     "devices",
     "values-and-quality",
