@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from systemd.units import TREE, drop_ins, our_units
 
+from leyden.appliance.choosing import DEFAULT
+from leyden.appliance.config import load
+
 FILES = sorted(path for path in TREE.rglob("*") if path.is_file() and not path.is_symlink())
 SCRIPTS = [path for path in FILES if path.read_bytes().startswith(b"#!/bin/sh")]
 SYSUSERS = (TREE / "usr/lib/sysusers.d/90-leyden.conf").read_text()
@@ -101,6 +104,12 @@ def test_every_folder_that_a_unit_writes_to_is_made() -> None:
         for path in wanted:
             place = path.lstrip("-").partition(":")[0]
             assert place in made, f"{unit.name}: {place}"
+
+
+def test_the_default_configuration_is_sound_and_needs_no_bus() -> None:
+    plan = load(TREE / "usr/share/leyden/appliance.toml")
+    assert [device.driver for device in plan.devices] == ["host"]
+    assert TREE / str(DEFAULT).lstrip("/") == TREE / "usr/share/leyden/appliance.toml"
 
 
 def test_the_link_of_the_data_directory_leads_to_memory() -> None:

@@ -21,7 +21,7 @@ LIMITS = {
     "leyden-panel.service": 2.0,
     "leyden-first-boot.service": 4.5,
     "leyden-settings.service": 4.5,
-    "leyden-certificates.service": 3.0,
+    "leyden-certificates.service": 5.0,
     "leyden-claim.service": 5.0,
     "leyden-wifi-fallback.service": 6.5,
     "leyden-mark-good.service": 5.6,
