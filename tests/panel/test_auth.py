@@ -226,3 +226,27 @@ def test_the_file_is_read_again_only_when_it_changed(
     assert ring.verify(text) is not None
     assert (folder / "tokens.json").stat().st_size > 0
     assert msgspec.json.decode((folder / "tokens.json").read_bytes())[0]["role"] == "viewer"
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("5b0ac4a1e3b84e0d9cd0e3f1a2b3c4d5", "5b0ac4a1-e3b8-4e0d-9cd0-e3f1a2b3c4d5"),
+        ("5b0ac4a1-e3b8-4e0d-9cd0-e3f1a2b3c4d5\n", ""),
+        ("", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_a_process_without_the_kernels_files_is_told_which_boot_this_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: str, expected: str
+) -> None:
+    monkeypatch.setattr(auth, "_BOOT_ID", tmp_path / "hidden")
+    monkeypatch.setenv("LEYDEN_BOOT_ID", told)
+    assert auth.boot_id.__wrapped__() == expected
+
+
+def test_told_or_read_it_is_the_same_boot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    read = auth.boot_id.__wrapped__()
+    monkeypatch.setattr(auth, "_BOOT_ID", tmp_path / "hidden")
+    monkeypatch.setenv("LEYDEN_BOOT_ID", read.replace("-", ""))
+    assert auth.boot_id.__wrapped__() == read

@@ -17,6 +17,7 @@ import hashlib
 import os
 import secrets
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ PREFIX: Final = "ley_"  # lets people and scanners recognise a leaked token
 _FILE: Final = "tokens.json"
 _SECRET_BYTES: Final = 32
 _ONE_TIME_S: Final = 15 * 60
+BOOT_VARIABLE: Final = "LEYDEN_BOOT_ID"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -251,10 +253,20 @@ def fingerprint(text: str) -> str:
 
 @functools.cache
 def boot_id() -> str:
-    """Return the kernel's name for this boot of the machine; "" where there is none."""
+    """Return the kernel's name for this boot of the machine; "" where there is none.
+
+    A process that is kept from the kernel's files is told by whoever started it.
+    """
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
+        return _as_the_kernel_writes_it(os.environ.get(BOOT_VARIABLE, ""))
+
+
+def _as_the_kernel_writes_it(boot: str) -> str:
+    try:
+        return str(uuid.UUID(boot))  # service managers leave the hyphens out
+    except ValueError:
         return ""
 
 

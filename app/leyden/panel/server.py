@@ -8,6 +8,7 @@ Environment:
     LEYDEN_LISTEN_FD: else the number of one inherited listening socket; without it the panel binds
     itself to LEYDEN_HOST (127.0.0.1) and LEYDEN_PORT (8080).
     LEYDEN_HOSTS: further names by which the panel may be called, separated by commas.
+    LEYDEN_BOOT_ID: names this boot of the machine, where /proc does not (specifier %b).
     LEYDEN_TLS: the folder of leaf.pem, leaf.key and ca.pem, for sockets named `https`.
     NOTIFY_SOCKET: the service manager is told there when the panel serves, and each second that it
     still does. The process that serves is a child of this one (NotifyAccess=all).
