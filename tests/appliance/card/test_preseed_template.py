@@ -9,8 +9,9 @@ import pytest
 from appliance.card.cards import judge, new_card
 from pydantic import BaseModel
 
-from leyden.appliance.card.preseed import Preseed, Wishes, read_preseed
+from leyden.appliance.card.preseed import Preseed, read_preseed
 from leyden.appliance.card.wiping import wiped
+from leyden.appliance.card.wishes import Wishes
 
 TEMPLATE = Path(__file__).parents[3] / "image" / "boot-files" / "leyden.toml"
 EXAMPLE = re.compile(r"#((?:[a-z_]+ = |\[).*)")

@@ -16,11 +16,12 @@ Programs, `python -m leyden.appliance.card.<name>`; each takes `--root DIR` to w
 
 Parts:
 
-- `places`: which file is where; `notes`, `consoles`: what people are told
+- `places`, `naming`, `programs`: which file is where, how the machine is called, how programs begin
+- `notes`, `consoles`: what people are told
 - `boot_partition`: writing on what is mounted read-only
-- `text_file`, `statements`, `preseed`, `values`, `imager`: from bytes on the boot partition to
-  wishes, and what is wrong with them
-- `intake`, `wiping`: takes wishes over and wipes their secrets
+- `text_file`, `statements`, `sections`, `wishes`, `values`, `judging`, `preseed`, `imager`: from
+  bytes on the boot partition to wishes, and what is wrong with them
+- `intake`, `merging`, `wiping`: takes wishes over and wipes their secrets
 - `record`, `rendering`: the settings, and the files that are made of them
 - `authority`, `certificate_facts`: keys and certificates, and what is known of them without opening
 - `claiming`, `addresses`: the claim code, and where the panel can be reached

@@ -17,16 +17,11 @@ import msgspec
 
 from leyden.appliance.card import imager, record
 from leyden.appliance.card.boot_partition import BootPartition, BootPartitionError
+from leyden.appliance.card.judging import Complaint
 from leyden.appliance.card.merging import merged
 from leyden.appliance.card.notes import Level, Notes
 from leyden.appliance.card.places import PANEL_USER, Card
-from leyden.appliance.card.preseed import (
-    LONGEST,
-    Complaint,
-    Preseed,
-    judge_wishes,
-    read_preseed,
-)
+from leyden.appliance.card.preseed import LONGEST, Preseed, judge_wishes, read_preseed
 from leyden.appliance.card.programs import ask_systemd
 from leyden.appliance.card.record import RecordError, Settings
 from leyden.appliance.card.text_file import UnreadableError, decode

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from leyden.appliance.card.preseed import PUBLIC, Complaint, NetworkTable, WifiTable, Wishes
+from leyden.appliance.card.judging import Complaint
 from leyden.appliance.card.record import Settings, Static, Wifi
+from leyden.appliance.card.wishes import PUBLIC, NetworkTable, WifiTable, Wishes
 from leyden.panel.claim import new_code
 
 _NO_KEY: Final = (
