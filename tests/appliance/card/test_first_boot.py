@@ -98,10 +98,12 @@ def test_the_devices_key_is_made_once(card: Card) -> None:
 
 def test_leftovers_of_interrupted_writes_are_swept(card: Card) -> None:
     start(card)
-    for folder in (card.auth, card.identity, card.system):
+    for folder in (card.config.parent, card.identity, card.system):
         (folder / ".x.1.0.partial").touch()
+    (card.auth / ".the-panels.1.0.partial").touch()
     start(card)
-    assert not list((card.root / "data").rglob("*.partial"))
+    left = [path.name for path in (card.root / "data").rglob("*.partial")]
+    assert left == [".the-panels.1.0.partial"]
 
 
 def test_a_board_without_a_serial_is_called_leyden(tmp_path: Path) -> None:

@@ -79,7 +79,9 @@ class FirstBoot:
         for each in _folders(self.card):
             each.path.mkdir(mode=each.mode, parents=True, exist_ok=True)
             self.card.own(each.path, each.mode, each.user, each.group)
-            remove_leftovers(each.path)
+        # Only where nobody else writes: runtime and panel may be at work already.
+        for folder in (self.card.config.parent, self.card.identity, self.card.system):
+            remove_leftovers(folder)
 
     def _device_key(self) -> None:
         path = self.card.identity / DEVICE_KEY
