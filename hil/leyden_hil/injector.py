@@ -16,9 +16,11 @@ import itertools
 import json
 import os
 import select
+import sys
 import termios
 import time
 import tty
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -110,7 +112,11 @@ class Injector:
         try:
             self.call("sound")
         finally:
-            os.close(self._line)
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Leave everything as it is; after `quiet_s` the injector makes it sound by itself."""
+        os.close(self._line)
 
     def call(self, word: str, /, *, limit_s: float | None = None, **values: Any) -> dict[str, Any]:
         """Say a word with its values and return the facts of the answer.
@@ -257,3 +263,31 @@ def _image(model: I2cChip, layout: Layout) -> bytes:
         model.write(pointer.to_bytes(layout.pointer, "big"))
         image += model.read(step)
     return bytes(image)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Say one word to an injector, print its answers, and leave things so for a minute.
+
+    python3 -m leyden_hil.injector PORT [WORD [name=value …]]
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        sys.stderr.write(f"{main.__doc__}\n")
+        return 2
+    path, word, pairs = given[0], given[1] if given[1:] else "status", given[2:]
+    try:
+        injector = Injector(path)
+        try:
+            values: dict[str, Any] = dict(pair.partition("=")[::2] for pair in pairs)
+            answers = [injector.about, injector.call(word, **values)]
+        finally:
+            injector.hang_up()
+    except RigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write("".join(f"{json.dumps(each, indent=2)}\n" for each in answers))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

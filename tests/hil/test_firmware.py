@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,13 +15,14 @@ from hil.modelled_board import ModelledBoard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.injector import PROTOCOL
-from firmware.injector.chip import FLIP, RESET, STICK, STRETCH, Chip
+from firmware.injector import PROTOCOL, pinout
+from firmware.injector.chip import FLIP, KINDS, RESET, STICK, STRETCH, Chip
 from firmware.injector.core import QUIET_MS, Core, shifted
 from firmware.injector.peers import Noise, Speaker, bounces
 from firmware.injector.protocol import LONGEST_LINE
 
 FIRMWARE = Path(__file__).parents[2] / "hil" / "firmware"
+BENCH = FIRMWARE.with_name("bench")
 
 
 def written(chip: Chip, data: bytes) -> None:
@@ -307,6 +309,33 @@ def test_a_contact_that_bounces_ends_where_it_should(level: int, gaps: list[int]
 
 def test_a_speaker_is_silent_until_told() -> None:
     assert Speaker().due(10_000) == b""
+
+
+# The bench's drawing
+
+LABELS = {
+    "SDA": "SDA", "SCL": "SCL", "HOLD_SDA": "holds SDA low", "HOLD_SCL": "holds SCL low",
+    "UART_TX": "TX", "UART_RX": "RX", "SPI_MISO": "MISO", "SPI_CS": "CS", "SPI_SCK": "SCK",
+    "SPI_MOSI": "MOSI", "IN0": "in0", "IN1": "in1", "OUT0": "out0", "OUT1": "out1",
+    "POWER_PI": "Pi on", "POWER_SENSORS": "sensors on",
+}  # fmt: skip
+
+
+def test_the_drawing_and_the_table_have_the_pins_of_the_firmware() -> None:
+    pins = {name: value for name, value in vars(pinout).items() if name.isupper()}
+    assert set(pins) == set(LABELS)
+    drawing = (BENCH / "wiring.svg").read_text("utf-8")
+    drawn = dict(re.findall(r">GP(\d+)  ([^<]+)<", drawing))
+    assert drawn == {str(pins[name]): label for name, label in LABELS.items()}
+    table = set(re.findall(r"GP(\d+)", (BENCH / "README.md").read_text("utf-8")))
+    assert table == set(drawn)
+
+
+def test_every_word_is_in_the_readme_with_its_fault_kinds() -> None:
+    readme = (FIRMWARE / "README.md").read_text("utf-8")
+    words = Desk(greeted=False).say("hello protocol=1")["words"]
+    assert [word for word in words if f"`{word}`" not in readme] == []
+    assert [kind for kind in KINDS if f"| `{kind}` |" not in readme] == []
 
 
 # On the microcontroller's own Python

@@ -23,7 +23,7 @@ from leyden_drivers.at24.driver import AT24, At24Options
 from leyden_drivers.lm75.chip import Lm75Chip
 from leyden_drivers.lm75.driver import LM75, Lm75Options
 from leyden_hil.errors import InfraError
-from leyden_hil.injector import LAYOUTS, Injector, RefusedError
+from leyden_hil.injector import LAYOUTS, Injector, RefusedError, main
 
 TMP105 = Lm75Options(part="tmp105")
 
@@ -217,3 +217,19 @@ def test_a_port_without_firmware_is_named() -> None:
 def test_a_port_that_is_not_there_is_named() -> None:
     with pytest.raises(InfraError, match="/dev/does-not-exist cannot be opened"):
         Injector("/dev/does-not-exist")
+
+
+def test_a_word_can_be_said_from_the_command_line(
+    firmware: Firmware, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([firmware.path, "pin.read", "pin=out0"]) == 0
+    assert '"leyden-injector"' in (out := capsys.readouterr().out)
+    assert '"level": 1' in out
+    assert main([firmware.path, "i2c.hold", "line=sda"]) == 0
+    assert firmware.board.held == {"sda"}, "it stays so for a minute"
+    capsys.readouterr()
+    assert main([firmware.path]) == 0
+    assert '"sda": 1' in capsys.readouterr().out
+    assert main([firmware.path, "pin.read", "pin=out9"]) == 1
+    assert "pin: found out9, expected one of out0, out1" in capsys.readouterr().err
+    assert main([]) == 2

@@ -68,7 +68,8 @@ class Board:
         self._chip = None
         self._one = bytearray(1)
         self._hold = {
-            line: Pin(number, Pin.OPEN_DRAIN, value=1) for line, number in HOLD_PINS.items()
+            line: Pin(number, Pin.OPEN_DRAIN, Pin.PULL_UP, value=1)
+            for line, number in HOLD_PINS.items()
         }
         self._rails = {rail: Pin(number, Pin.OUT, value=1) for rail, number in RAIL_PINS.items()}
         self._inputs = {name: Pin(number, Pin.IN) for name, number in INPUT_PINS.items()}
