@@ -36,7 +36,7 @@ def collect(job: Job, boot: Path) -> dict[str, Path]:
     if _FAT_ENVIRONMENT.exists():
         files["uboot.env"] = job.place.scratch / "uboot.env"
         make_environment(_FAT_ENVIRONMENT, files["uboot.env"], _FAT_ENVIRONMENT_SIZE)
-    files |= {path.name: path for path in (boot / "dtb").glob("*.dtb")}
+    files |= {name: boot / "dtb" / name for name in job.recipe.trees}
     files |= {f"overlays/{path.name}": path for path in (boot / "overlays").glob("*.dtbo")}
     files["recovery/vmlinuz.gz"] = boot / "vmlinuz.gz"
     files["recovery/initrd.img"] = boot / "recovery.img"

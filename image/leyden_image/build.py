@@ -13,8 +13,9 @@ from leyden_image.debian.lockfile import check_current, read_lock
 from leyden_image.debian.root import make_root
 from leyden_image.errors import ImageError
 from leyden_image.finish import finish_tree, settle_times, write_release
-from leyden_image.initrd import DATA_MKE2FS_OPTIONS, make_initrd, read_module_list
+from leyden_image.initrd import DATA_MKE2FS_OPTIONS, make_initrd, read_module_list, start_sums
 from leyden_image.job import Job, read_release
+from leyden_image.keys import development_keys
 from leyden_image.owners import Owners
 from leyden_image.paths import PROJECT, Workplace
 from leyden_image.progress import Progress, bytes_in_words
@@ -40,7 +41,14 @@ class Levels:
     download: int
 
 
-def build(recipe: Recipe, place: Workplace, progress: Progress, *, fast: bool) -> dict[str, Any]:
+def build(
+    recipe: Recipe,
+    place: Workplace,
+    progress: Progress,
+    *,
+    fast: bool = False,
+    keyring: Path | None = None,
+) -> dict[str, Any]:
     """Build an image into `place.output` and return a summary for programs.
 
     Args:
@@ -48,6 +56,8 @@ def build(recipe: Recipe, place: Workplace, progress: Progress, *, fast: bool) -
         place: where.
         progress: is told about each step.
         fast: compress little; the result is bigger and sooner there.
+        keyring: certificate whose signatures on updates the image trusts; this checkout's own,
+            for development, when absent.
 
     Raises:
         ImageError: with words about what is missing or wrong; earlier results still stand.
@@ -59,7 +69,9 @@ def build(recipe: Recipe, place: Workplace, progress: Progress, *, fast: bool) -
     check_current(lock, recipe)
     with alone(place.output, wait=False):
         fresh_folder(place.scratch)
-        job = Job(recipe, lock, place, read_release(recipe), place.scratch / "root")
+        trusted = keyring or development_keys().keyring
+        root = place.scratch / "root"
+        job = Job(recipe, lock, place, read_release(recipe), root, trusted)
         try:
             return _build(job, _levels(recipe, fast=fast), progress)
         finally:
@@ -161,7 +173,8 @@ def _make_boot(job: Job, linux: kernel.Kernel, progress: Progress) -> Path:
     with progress.step("kernel and device trees") as step:
         kernel.compress_image(linux, boot / "vmlinuz.gz")
         shutil.copyfile(linux.folder / "vmlinuz", boot / "Image")
-        step.say(f"{len(kernel.make_device_trees(job, linux, boot / 'dtb'))} trees")
+        kernel.make_device_trees(job, linux, boot / "dtb")
+        step.say(f"{len(job.recipe.trees)} trees")
     with progress.step("initrds") as step:
         slot_modules = read_module_list(boot_partition.SOURCE / "initrd-modules.txt")
         further = read_module_list(boot_partition.SOURCE / "recovery-modules.txt")
@@ -197,12 +210,15 @@ def _make_slot(job: Job, boot: Path, levels: Levels, progress: Progress) -> Path
 def _slot_files(job: Job, boot: Path) -> dict[str, Path]:
     record = job.place.scratch / "slot.json"
     record.write_text(job.release.json(), encoding="utf-8")
+    sums = job.place.scratch / "start.sums"
+    sums.write_text(start_sums(boot / "vmlinuz.gz", boot / "initrd.img"), encoding="utf-8")
     return {
         "vmlinuz.gz": boot / "vmlinuz.gz",
         "initrd.img": boot / "initrd.img",
         "root.squashfs": job.place.scratch / "root.squashfs",
         "slot.json": record,
-        **{f"dtb/broadcom/{path.name}": path for path in (boot / "dtb").iterdir()},
+        "start.sums": sums,
+        **{f"dtb/broadcom/{name}": boot / "dtb" / name for name in job.recipe.trees},
     }
 
 

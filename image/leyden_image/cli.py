@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from leyden_image import host
+from leyden_image import bundle, host, variants
 from leyden_image.build import build
 from leyden_image.compare import compare
 from leyden_image.debian.lockfile import LOCK, read_lock
@@ -55,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("image", nargs="?", default="leyden", help="a name in image/config")
         if name == "build":
             _build_options(command)
+        if name == "host":
+            command.add_argument("--rig", action="store_true", help="also to boot the image")
     _add_compare(commands)
+    bundle.register(commands)
+    variants.register(commands)
     return parser
 
 
@@ -69,6 +73,9 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _build_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=PROJECT / "build", help="folder of the results")
+    parser.add_argument(
+        "--keyring", type=Path, metavar="FILE", help="whose updates it trusts (PEM); for releases"
+    )
     parser.add_argument("--json", action="store_true", help="print a summary for programs")
     parser.add_argument(
         "--fast", action="store_true", help="compress little: for trying things out"
@@ -76,9 +83,12 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    progress = Progress()
     summary = build(
-        load_recipe(arguments.image), Workplace.at(arguments.out), progress, fast=arguments.fast
+        load_recipe(arguments.image),
+        Workplace.at(arguments.out),
+        Progress(),
+        fast=arguments.fast,
+        keyring=arguments.keyring,
     )
     if arguments.json:
         print(json.dumps(summary, indent=2))
@@ -118,8 +128,8 @@ def _lock(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _host(_: argparse.Namespace) -> int:
-    print(host.prepare(host.look()))
+def _host(arguments: argparse.Namespace) -> int:
+    print(host.prepare(host.look(rig=arguments.rig)))
     return 0
 
 

@@ -25,6 +25,7 @@ _LEFTOVERS: Final = (
     "etc/.pwd.lock",
     "etc/ssh/ssh_host_*",
     "etc/apt",
+    "etc/fstab",
     "etc/hostname",
     "etc/resolv.conf",
     "run/*",
@@ -46,11 +47,12 @@ BUILD_ID="{commit}"
 
 
 def write_release(job: Job) -> None:
-    """Write who this image is: for us, and for programs that ask any Linux."""
+    """Write who this image is, for us and for any program, and whose updates it takes."""
     write_file(job.root / "usr/lib/leyden/release.json", job.release.json())
     text = _OS_RELEASE.format(version=job.release.version, commit=job.release.commit)
     write_file(job.root / "usr/lib/os-release", text)
     link(job.root / "etc/os-release", "../usr/lib/os-release")
+    write_file(job.root / "etc/rauc/keyring.pem", job.keyring.read_text("ascii"))
 
 
 def finish_tree(job: Job) -> None:

@@ -18,6 +18,8 @@ TOOLS: Final = {
     "mmdebstrap": "mmdebstrap",
     "dpkg-deb": "dpkg",
     "mksquashfs": "squashfs-tools",
+    "unsquashfs": "squashfs-tools",
+    "openssl": "openssl",
     "mke2fs": "e2fsprogs",
     "debugfs": "e2fsprogs",
     "sfdisk": "fdisk",
@@ -34,13 +36,25 @@ TOOLS: Final = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "git": "git",
 }
+# What the rig starts besides: it boots the image in an emulated machine.
+RIG_TOOLS: Final = {
+    "qemu-system-aarch64": "qemu-system-arm",
+    "ssh": "openssh-client",
+    "fdtput": "device-tree-compiler",
+    "rauc": "rauc",
+    "partx": "util-linux",
+}
 EMULATOR: Final = "qemu-user-static"
+# Debian 12's own emulators cannot run programs and kernels of Debian 13; their backports can.
+_FROM_BACKPORTS: Final = frozenset({EMULATOR, "qemu-system-arm"})
 _KEYRING: Final = "debian-archive-keyring"
+KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
 _NAME: Final = "qemu-aarch64"
 # The ELF header of an aarch64 program: magic and mask as the kernel's binfmt_misc wants them.
 _MAGIC: Final = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
 _MASK: Final = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
+_QUIETLY: Final = ("install", "--yes", "--no-install-recommends")
 _BACKPORTS: Final = """\
 Types: deb
 URIs: http://deb.debian.org/debian
@@ -63,11 +77,16 @@ class Host:
     emulation: bool
 
 
-def look() -> Host:
-    """Find out what is missing on this machine."""
+def look(*, rig: bool = False) -> Host:
+    """Find out what is missing on this machine.
+
+    Args:
+        rig: also for booting the image, not only for building it.
+    """
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
-    missing = {package for tool, package in TOOLS.items() if not shutil.which(tool, path=path)}
-    if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():
+    tools = {**TOOLS, **(RIG_TOOLS if rig else {})}
+    missing = {package for tool, package in tools.items() if not shutil.which(tool, path=path)}
+    if not KEYRING.exists():
         missing.add(_KEYRING)
     emulation = _needs_emulation()
     if emulation and not _emulator():
@@ -115,22 +134,23 @@ def _advice(host: Host) -> str:
 def _install(packages: tuple[str, ...]) -> None:
     if not shutil.which("apt-get"):
         raise ImageError(
-            f"found no apt-get on this machine; a Debian or Ubuntu is expected. "
-            f"Wanted: {', '.join(packages)}"
+            f"found no apt-get; a Debian or Ubuntu is expected. Wanted: {', '.join(packages)}"
         )
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["install", "--yes", "--no-install-recommends", *packages]
-    if EMULATOR in packages and _is_bookworm():
-        # bookworm's own emulator cannot run programs of trixie; its backport can. The sources of
-        # this machine's owner stay as they are.
+    backported = [one for one in packages if one in _FROM_BACKPORTS and _is_bookworm()]
+    ordinary = [one for one in packages if one not in backported]
+    if ordinary:
+        _apt("update")
+        _apt(*_QUIETLY, *ordinary)
+    if backported:
+        # With sources of our own, so that those of this machine's owner stay as they are.
         with tempfile.TemporaryDirectory(prefix="leyden-apt-") as name:
             options = _backports(Path(name))
-            run(["apt-get", *options, "update"], environment=quiet)
-            release = ["--target-release", "bookworm-backports"]
-            run(["apt-get", *options, *release, *install], environment=quiet)
-        return
-    run(["apt-get", "update"], environment=quiet)
-    run(["apt-get", *install], environment=quiet)
+            _apt(*options, "update")
+            _apt(*options, "--target-release", "bookworm-backports", *_QUIETLY, *backported)
+
+
+def _apt(*arguments: str) -> None:
+    run(["apt-get", *arguments], environment={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def _backports(folder: Path) -> list[str]:

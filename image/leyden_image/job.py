@@ -56,6 +56,7 @@ class Job:
         place: the folders.
         release: what it will be called.
         root: the tree that becomes the root file system.
+        keyring: certificate whose signatures on updates the image trusts.
     """
 
     recipe: Recipe
@@ -63,6 +64,7 @@ class Job:
     place: Workplace
     release: Release
     root: Path
+    keyring: Path
 
     def unpacked(self, layer: str, kind: str = "unpack") -> Path:
         """Return a folder with the files of a layer's packages that are not installed by apt."""

@@ -77,37 +77,42 @@ def compress_image(kernel: Kernel, target: Path) -> None:
         run(["sh", "-c", 'gzip -n -9 < "$1" > "$2"', "sh", kernel.folder / "vmlinuz", partial])
 
 
-def make_device_trees(job: Job, kernel: Kernel, target: Path) -> list[str]:
-    """Fill `target` with the devices' trees, our overlays worked in; return their names."""
+def make_device_trees(job: Job, kernel: Kernel, target: Path) -> None:
+    """Fill `target` with the boards' and the emulators' device trees, our overlays worked in."""
     overlays = compile_overlays(fresh_folder(target.with_name("overlays")))
     wanted = _board_overlays()
-    names = sorted({name for device in job.recipe.devices for name in device.dtb})
     fresh_folder(target)
-    for name in names:
-        source = kernel.folder / "dtb" / "broadcom" / name
-        if not source.exists():
-            raise ImageError(f"kernel {kernel.version} has no device tree {name}")
-        chosen = [_overlay(overlays, overlay, name) for overlay in wanted.get(name, ())]
-        if chosen:
-            run(["fdtoverlay", "-i", source, "-o", target / name, *chosen])
-        else:
-            shutil.copyfile(source, target / name)
-    return names
+    for name in job.recipe.trees:
+        _make_tree(kernel, name, [overlays[one] for one in wanted.get(name, ())], target / name)
+    for device in job.recipe.devices:
+        for tree in device.emulated:
+            chosen = [overlays[one] for one in tree.overlays]
+            _make_tree(kernel, tree.base, chosen, target / tree.file)
+
+
+def _make_tree(kernel: Kernel, name: str, overlays: list[Path], target: Path) -> None:
+    source = kernel.folder / "dtb" / "broadcom" / name
+    if not source.exists():
+        raise ImageError(f"kernel {kernel.version} has no device tree {name}")
+    shutil.copyfile(source, target)
+    if overlays:
+        run(["fdtoverlay", "-i", source, "-o", target, *overlays])
+
+
+class _Overlays(dict[str, Path]):
+    """Compiled overlays by name; an unknown name is an error in words."""
+
+    def __missing__(self, name: str) -> Path:
+        raise ImageError(f"no overlay {name} in image/boot/overlays; known: {', '.join(self)}")
 
 
 def compile_overlays(target: Path, sources: Path = _OVERLAYS) -> dict[str, Path]:
     """Compile our overlays into `target`; return them by name."""
-    compiled = {}
+    compiled = _Overlays()
     for source in sorted(sources.glob("*.dts")):
         compiled[source.stem] = target / f"{source.stem}.dtbo"
         run(["dtc", "-@", "-q", "-I", "dts", "-O", "dtb", "-o", compiled[source.stem], source])
     return compiled
-
-
-def _overlay(overlays: dict[str, Path], name: str, board: str) -> Path:
-    if name not in overlays:
-        raise ImageError(f"boards.txt wants overlay {name} for {board}; known: {sorted(overlays)}")
-    return overlays[name]
 
 
 def _board_overlays() -> dict[str, tuple[str, ...]]:

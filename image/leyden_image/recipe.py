@@ -66,6 +66,20 @@ class Layer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     variables: dict[Name, Variable] = msgspec.field(default_factory=dict)
 
 
+class EmulatedTree(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A device tree for an emulated board; it is given to the emulator and on no card.
+
+    Attributes:
+        file: its name.
+        base: the kernel's tree that it is made from.
+        overlays: ours that are worked into it.
+    """
+
+    file: str
+    base: str
+    overlays: tuple[Name, ...] = ()
+
+
 class Device(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A board, or a family of boards that start alike.
 
@@ -77,6 +91,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         firmware: globs below /usr/lib/firmware.
         boot: globs of the Pi firmware's files for the boot partition.
         dtb: device trees of the kernel, by file name.
+        emulated: trees for the emulator.
         compatible: what the boards' device trees call themselves; an update names them.
     """
 
@@ -87,6 +102,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     firmware: tuple[str, ...] = ()
     boot: tuple[str, ...] = ()
     dtb: tuple[str, ...] = ()
+    emulated: tuple[EmulatedTree, ...] = ()
     compatible: tuple[str, ...] = ()
 
 
@@ -139,6 +155,11 @@ class Recipe(Struct, frozen=True):
     layers: tuple[Layer, ...]
     devices: tuple[Device, ...]
     root: Path  # the folder with config, layer, device
+
+    @property
+    def trees(self) -> tuple[str, ...]:
+        """Names of the boards' device trees."""
+        return tuple(sorted({name for device in self.devices for name in device.dtb}))
 
     def value(self, layer: str, variable: str) -> Value:
         """Return a layer's variable: what the image sets, else the default."""
@@ -262,7 +283,7 @@ def _in_words(message: str, kind: type[Struct]) -> str:
     if not (found := _UNKNOWN.search(message)):
         return message
     known: set[str] = set(kind.__struct_fields__)
-    for record in (Debian, Card, Limits, Variable):
+    for record in (EmulatedTree, Debian, Card, Limits, Variable):
         known.update(record.__struct_fields__)
     return f"{message}{_nearest(found[1], known)}"
 

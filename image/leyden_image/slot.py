@@ -71,11 +71,18 @@ def make_empty(target: Path, size: int, epoch: int, options: Sequence[str]) -> N
     with whole(target) as partial:
         with partial.open("wb") as file:
             file.truncate(size)
-        fixed = ["-U", _DATA_UUID, "-E", f"hash_seed={_HASH_SEED},root_owner=0:0"]
-        run(
-            ["mke2fs", "-q", "-F", "-t", "ext4", *fixed, *options, partial],
-            environment=_moment(epoch),
-        )
+        fixed = f"hash_seed={_HASH_SEED},root_owner=0:0"
+        command = ["mke2fs", "-q", "-F", "-t", "ext4", "-U", _DATA_UUID, *_extended(options, fixed)]
+        run([*command, partial], environment=_moment(epoch))
+
+
+def _extended(options: Sequence[str], further: str) -> list[str]:
+    """Add to the extended options; of several `-E` only the last one would count."""
+    words = list(options)
+    if "-E" not in words:
+        return [*words, "-E", further]
+    place = words.index("-E") + 1
+    return [*words[:place], f"{words[place]},{further}", *words[place + 1 :]]
 
 
 def _size_for(files: dict[str, Path]) -> int:

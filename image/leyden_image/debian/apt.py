@@ -15,10 +15,10 @@ from typing import Final
 from leyden_image.debian.lockfile import Locked
 from leyden_image.debian.mirror import archive_url
 from leyden_image.errors import ImageError
+from leyden_image.host import KEYRING
 from leyden_image.recipe import Debian
 from leyden_image.tools import run
 
-KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Inst libc6 (2.41-12 Debian:13.7/stable [arm64])
 _INSTALLED: Final = re.compile(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) .*\[(\w+)\]\)", re.MULTILINE)
 

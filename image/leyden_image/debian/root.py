@@ -18,7 +18,7 @@ from leyden_image.store import fresh_folder, whole
 from leyden_image.tools import run
 
 # Rises when a change below would make another root from the same packages.
-STEP_VERSION: Final = 1
+STEP_VERSION: Final = 2
 
 # Never unpacked: nothing on the card reads them. Copyright files stay, as licences ask.
 _LEFT_OUT: Final = (
@@ -33,6 +33,14 @@ _LEFT_OUT: Final = (
     "path-exclude=/usr/share/zsh/*",
     "path-exclude=/usr/share/i18n/*",
     "path-exclude=/usr/lib/aarch64-linux-gnu/gconv/*",
+)
+
+
+# The package of the SSH server makes host keys where there are none. Empty files keep it from doing
+# so; they are taken out again, and the card makes its own.
+_NO_HOST_KEYS: Final = (
+    'mkdir -p "$1/etc/ssh" && cd "$1/etc/ssh" && '
+    "touch ssh_host_rsa_key ssh_host_ecdsa_key ssh_host_ed25519_key"
 )
 
 
@@ -87,6 +95,7 @@ def _mmdebstrap(recipe: Recipe, repository: Path, target: Path) -> list[str]:
         f"--include={','.join(_included(recipe))}",
         '--aptopt=APT::Install-Recommends "false"',
         *(f"--dpkgopt={option}" for option in _LEFT_OUT),
+        f"--setup-hook={_NO_HOST_KEYS}",
         suite,
         str(target),
         # Every file in the repository was checked against the lock, so no signature is needed;

@@ -36,17 +36,17 @@ def compile_spidev(source: Path, sdk: Path, scratch: Path, target: Path) -> Path
     make_folder(target)
     if not (sdk / "lib").is_symlink():
         (sdk / "lib").symlink_to("usr/lib")
-    module = target / _MODULE
+    folder, module = found[0].parent, target / _MODULE
     run(
         [
-            COMPILER, "-shared", "-fPIC", "-O2", "-g0", "-fstack-protector-strong",
+            COMPILER, "-shared", "-fPIC", "-O2", "-g0", "-DNDEBUG", "-fstack-protector-strong",
             "-D_FORTIFY_SOURCE=2", "-Wl,-z,relro,-z,now", "-Wl,--build-id=none", "-s",
+            # A path inside the object would differ from machine to machine.
+            f"-ffile-prefix-map={folder}=spidev", f"-ffile-prefix-map={sdk}=",
             f"--sysroot={sdk}", f"-I{sdk}/usr/include/python3.13",
-            # A path inside the object would differ from checkout to checkout.
-            f"-ffile-prefix-map={found[0].parent}=spidev",
             "-o", module, found[0].name,
         ],
-        folder=found[0].parent,
+        folder=folder,
     )  # fmt: skip
     module.chmod(0o755)
     return module
