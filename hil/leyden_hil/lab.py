@@ -136,8 +136,9 @@ class EmulatorDriver(
 
     @Driver.check_active
     def off(self) -> None:
-        """Cut the power."""
-        self.machine.cut()
+        """Cut the power, if there is a card to be without it."""
+        if self._machine is not None:
+            self._machine.cut()
 
     @Driver.check_active
     def cycle(self) -> None:

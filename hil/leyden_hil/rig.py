@@ -46,7 +46,7 @@ class Rig:
     @property
     def features(self) -> set[str]:
         """What the target can do."""
-        return set(self.target.features)
+        return set(self.target.env.get_features() | self.target.env.get_target_features())
 
     def key(self) -> Key:
         """Return the key pair of this run."""
