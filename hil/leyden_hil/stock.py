@@ -58,10 +58,8 @@ class Stock:
         stock = cls(folder / "stock.ext4", folder / "vmlinuz.gz", folder / "initrd.img")
         stock.kernel.write_bytes(_of_slot(card, "vmlinuz.gz"))
         # Of two archives in a row the files of the second count.
-        first = _of_slot(card, "initrd.img")
-        stock.initrd.write_bytes(
-            first.ljust(-(-len(first) // 4) * 4, b"\0") + _archive("init", _INIT)
-        )
+        first, second = _of_slot(card, "initrd.img"), _archive("init", _INIT)
+        stock.initrd.write_bytes(_padded(first) + second)
         if not stock.disk.exists():
             try:
                 _make_disk(card, stock.disk)
@@ -109,7 +107,7 @@ def _of_slot(card: Card, name: str) -> bytes:
 
 
 def _archive(name: str, text: str) -> bytes:
-    """Return a cpio archive ("newc", Linux documentation, "initramfs buffer format") of one file."""
+    """Return a cpio archive of one file (Linux documentation, "initramfs buffer format")."""
     return _member(name, text.encode(), 0o100755) + _member("TRAILER!!!", b"", 0)
 
 

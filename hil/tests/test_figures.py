@@ -37,7 +37,7 @@ print(json.dumps(boots[max(boots)] / 1e6))
 def test_it_samples_before_a_stock_root_asks_for_a_name(
     fresh: Any, rig: Rig, measure: Measure
 ) -> None:
-    """Same machine, same kernel, same initrd, in turns; the appliance's first boot is not counted."""
+    """Same machine, kernel and initrd, in turns; the appliance's first boot is not counted."""
     stock = Stock.make(Card(rig.image), rig.folder.parent.parent / "stock")
     prompts, samples, panels = [], [], []
     with fresh() as box:

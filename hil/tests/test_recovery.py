@@ -1,4 +1,4 @@
-"""No slot can be started: a page says which, why, and what to do, from memory and boot partition."""
+"""No slot can be started: a page from memory says which, why, and what to do."""
 
 from __future__ import annotations
 
