@@ -15,7 +15,6 @@ from leyden.flow import (
     Deadband,
     Gate,
     OverflowPolicy,
-    Pass,
     Resistor,
     StageError,
     Throttle,
@@ -35,10 +34,9 @@ def test_a_through_list_is_read_as_written() -> None:
           { capacitor = { keep = 120, overflow = "latest", demand = "panel.demand" } },
           { watchdog = { silence = "2 min", raise = "air.stale", expect_first = true } },
           { resistor = { at_most = "3 per 5 s", strict = true } },
-          { resistor = {} },
         ]
     """
-    band, capacitor, watchdog, throttle, plain = through(tomllib.loads(text)["through"])
+    band, capacitor, watchdog, throttle = through(tomllib.loads(text)["through"])
     assert isinstance(band, Resistor)
     assert isinstance(band.law, Deadband)
     assert isinstance(capacitor, Capacitor)
@@ -49,8 +47,6 @@ def test_a_through_list_is_read_as_written() -> None:
     assert isinstance(throttle, Resistor)
     assert isinstance(throttle.law, Throttle)
     assert (throttle.law.count, throttle.law.per_s, throttle.law.strict) == (3, 5, True)
-    assert isinstance(plain, Resistor)
-    assert isinstance(plain.law, Pass)
 
 
 def test_defaults_are_those_of_the_stage_itself() -> None:
@@ -76,7 +72,6 @@ def test_defaults_are_those_of_the_stage_itself() -> None:
         ({"deadband_percent": 2}, Deadband),
         ({"changes": True}, Deadband),
         ({"at_most": "10 per min"}, Throttle),
-        ({"changes": False}, Pass),
     ],
 )
 def test_each_law_has_its_option(options: dict[str, Any], law: type) -> None:
@@ -109,6 +104,9 @@ def test_a_row_is_named_with_its_place(rows: list[Any], message: str) -> None:
 
 
 def test_every_stage_has_a_name_that_is_its_kind() -> None:
-    given: dict[str, dict[str, Any]] = {"watchdog": {"silence": "1 s"}}
+    given: dict[str, dict[str, Any]] = {
+        "watchdog": {"silence": "1 s"},
+        "resistor": {"changes": True},
+    }
     for name in STAGES:
         assert build(name, given.get(name, {})).kind == name

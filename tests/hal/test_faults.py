@@ -53,6 +53,11 @@ def test_a_fault_is_read_as_written(text: str, fault: Fault) -> None:
         ("uart_disconnect", "expected one of"),
         ("nack often", 'fault "nack often": found'),
         ("slow 3 V", "voltage"),
+        ("slow -3 s", "found -3 s, expected more than 0 s"),
+        ("nack 0", 'fault "nack 0": found 0 times, expected 1 or more'),
+        ("nack 130 %", "found 130 %, expected more than 0 % and at most 100 % of the transfers"),
+        ("nack 0 %", "found 0 %, expected more than 0 %"),
+        ("nack -3", "found -300 %, expected more than 0 %"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused(text: str, words: str) -> None:

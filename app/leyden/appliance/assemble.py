@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -25,6 +25,7 @@ from leyden.hal.guard import AnyGuard
 from leyden.hal.lease import LeasedOutput, LeaseKeeper
 from leyden.hal.linux.rig import LinuxRig
 from leyden.hal.mock.rig import Rig as MockRig
+from leyden.hal.mock.script import courses
 from leyden.hal.mock.world import World
 from leyden.kernel import (
     BAD,
@@ -252,12 +253,20 @@ def _address(options: Any) -> str:
 def _refuse_misspelt(rig: AnyRig) -> None:
     if isinstance(rig, MockRig) and (unclaimed := rig.world.unclaimed()):
         known = rig.world.names()
-        raise ComponentError(
-            "\n".join(
-                f"world.{name}: no chip senses it, expected {one_of(known)}{near(name, known)}"
-                for name in unclaimed
-            )
-        )
+        lines = dict.fromkeys(line for name in unclaimed if (line := _misspelt(name, known)))
+        raise ComponentError("\n".join(lines))
+
+
+def _misspelt(name: str, known: Sequence[str]) -> str:
+    """Return what is wrong with a name of the world that no chip has claimed."""
+    signal = next((each for each in known if name.startswith(f"{each}.")), "")
+    if not signal:
+        return f"world.{name}: no chip senses it, expected {one_of(known)}{near(name, known)}"
+    word = name.removeprefix(f"{signal}.").partition(".")[0]
+    if word in courses():
+        return ""  # right by itself; what stands beside it is not
+    expected = f"a value or {one_of(courses())}{near(word, courses())}"
+    return f'world.{signal}: found "{word}", expected {expected}'
 
 
 def _set_world(world: World, intent: Intent) -> Value:

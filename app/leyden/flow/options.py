@@ -158,7 +158,12 @@ def rate(written: Any) -> tuple[int, float]:
     many, span = match.groups()
     if re.fullmatch(r"[a-zA-Z]+", span):
         span = f"1 {span}"  # "10 per min"
-    seconds = units.parse(span, "s")
+    try:
+        seconds = units.parse(span, "s")
+    except units.UnitError as error:
+        words = str(error)
+        found = "" if words.startswith("found") else f"found {short(written)}, "
+        raise ValueError(f"{found}{words}") from None
     if int(many) < 1 or not seconds > 0:
         raise ValueError(f'found "{written}", expected 1 or more per more than zero seconds')
     return int(many), seconds

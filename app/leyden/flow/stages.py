@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 
 from leyden.flow.capacitor import Capacitor, OverflowPolicy
 from leyden.flow.errors import StageError
-from leyden.flow.laws import Deadband, Gate, Law, Pass, Throttle
+from leyden.flow.laws import Deadband, Gate, Law, Throttle
 from leyden.flow.node import Stage
 from leyden.flow.options import (
     Option,
@@ -149,7 +149,11 @@ def _resistor(options: ResistorOptions) -> Stage:
         )
     if options.strict and "at_most" not in laws:
         raise StageError("resistor.strict", "found without at_most, which it belongs to")
-    return Resistor(next(iter(laws.values()))() if laws else Pass())
+    if not laws:
+        known = "at_most, gate, deadband, deadband_percent, changes"
+        raise StageError("resistor", f"found no law, expected one of {known}")
+    (law,) = laws.values()
+    return Resistor(law())
 
 
 def _watchdog(options: WatchdogOptions) -> Stage:

@@ -84,17 +84,25 @@ def parse_fault(text: str, allowed: frozenset[FaultKind]) -> Fault:
         )
     kind = FaultKind(word)
     if match["once"] or match["times"]:
-        return Fault(kind, times=int(match["times"] or 1))
+        if (times := int(match["times"] or 1)) < 1:
+            raise WorldError(f'fault "{text.strip()}": found 0 times, expected 1 or more')
+        return Fault(kind, times=times)
     return _limited(kind, match["rest"]) if match["rest"] else Fault(kind)
 
 
 def _limited(kind: FaultKind, limit: str) -> Fault:
+    slow = kind is FaultKind.SLOW
     try:
-        if kind is FaultKind.SLOW:
-            return Fault(kind, seconds=parse(limit, "s"))
-        return Fault(kind, share=parse(limit, "1"))
+        value = parse(limit, "s" if slow else "1")
     except UnitError as error:
         raise WorldError(f'fault "{kind} {limit}": {error}') from None
+    if slow and value > 0.0:
+        return Fault(kind, seconds=value)
+    if not slow and 0.0 < value <= 1.0:
+        return Fault(kind, share=value)
+    found = f"{value:g} s" if slow else f"{value * 100:g} %"
+    expected = "more than 0 s" if slow else "more than 0 % and at most 100 % of the transfers"
+    raise WorldError(f'fault "{kind} {limit}": found {found}, expected {expected}')
 
 
 class FaultLine:

@@ -31,6 +31,11 @@ from leyden.hal.mock.curves import (
 from leyden.units import UnitError, parse, parse_difference
 
 
+def courses() -> tuple[str, ...]:
+    """Return the words that a course can have, such as "sine"."""
+    return tuple(sorted(_READERS))
+
+
 def is_curve(table: Mapping[str, Any]) -> bool:
     """Whether a table describes a course, rather than holding further names."""
     return bool(table) and all(key in _READERS for key in table)

@@ -354,7 +354,10 @@ def _number(source: Source, text: str) -> float:
 def _permitted(source: Source, value: Scalar) -> Scalar:
     """Return `value` unless it is outside of what `source` can be."""
     if source.check is not None:
-        source.check(value)
+        try:
+            source.check(value)
+        except WorldError as error:
+            raise WorldError(f"{source.name}: {error}") from None
     if source.kind == "number":
         low, high, number = source.minimum, source.maximum, float(value)
         below = low is not None and number < low
