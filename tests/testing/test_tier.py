@@ -115,6 +115,8 @@ def test_a_part_that_is_not_there_fails_in_the_buss_words(bench: Bench) -> None:
     assert results["absent"].outcome == "pass"
     assert results["probe"].outcome == "fail"
     assert "NoAnswerError: no answer from 0x48" in results["probe"].detail
+    assert results["start"].outcome == results["repeat"].outcome == "skip"
+    assert results["repeat"].detail == "probe failed before"
 
 
 def test_a_driver_that_reads_on_after_a_reset_fails(

@@ -52,6 +52,7 @@ FAIL: Final = "fail"
 SKIP: Final = "skip"
 
 FOLLOWS_S: Final = 3.0  # from a change of the world to a reading of it
+_NEEDED: Final = ("probe", "start")
 _LOOK_S: Final = 0.05  # between two reads while waiting
 _REPEATS: Final = 50
 _SETTLED_S: Final = 1.1  # longer than the second of a clock
@@ -161,9 +162,19 @@ class Subject:
         self.device = self._make(bus)
 
     def run(self) -> Iterator[Result]:
-        """Take every step in order; yield what came of each as soon as it is over."""
+        """Take every step in order; yield what came of each as soon as it is over.
+
+        Without a part that was started there is nothing to say about the steps after that.
+        """
+        broken = ""
         for name, step in self.steps():
-            yield self._result(name, step)
+            if broken:
+                yield Result(self.kit.name, self.tier, name, SKIP, detail=f"{broken} failed before")
+                continue
+            result = self._result(name, step)
+            if name in _NEEDED and result.outcome == FAIL:
+                broken = name
+            yield result
 
     def steps(self) -> Iterator[tuple[str, Step]]:
         """Yield each step with its name."""
