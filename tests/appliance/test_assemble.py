@@ -9,13 +9,23 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from leyden.appliance.assemble import Appliance, assemble
+from leyden.appliance.assemble import Appliance, Opening, assemble
 from leyden.appliance.config import load
 from leyden.appliance.plan import Plan, decode, encode
 from leyden.hal import Bias
 from leyden.hal.mock.gpio import MockGpioChip
 from leyden.hal.mock.rig import Rig
-from leyden.kernel import BAD, GOOD, Delivery, Event, Intent, LeydenError, Role, SimulatedExecutor
+from leyden.kernel import (
+    BAD,
+    GOOD,
+    UNCERTAIN,
+    Delivery,
+    Event,
+    Intent,
+    LeydenError,
+    Role,
+    SimulatedExecutor,
+)
 
 GREENHOUSE = Path(__file__).parents[2] / "app/leyden/manual/greenhouse.toml"
 SAMPLE_ROUTES = (
@@ -138,6 +148,28 @@ def test_a_hung_gpio_bus_lets_the_lease_run_out_and_the_vent_goes_safe(bench: Be
     bench.executor.run_for(6)
     assert bench.level(22) is False
     assert [event for event in bench.seen if event.route == "output.lease_expired"]
+
+
+def test_openings_are_told_once_at_boot_after_who_it_is(plan: Plan) -> None:
+    executor = SimulatedExecutor()
+    opening = Opening(
+        "runtime.configuration", {"state": "default"}, "configuration", UNCERTAIN, "fallback", "why"
+    )
+    appliance = assemble(plan, executor, openings=[opening])
+    seen: list[Event] = []
+    appliance.runtime.events.subscribe(seen.append, name="bench", delivery=Delivery.INLINE)
+    try:
+        appliance.runtime.boot()
+        executor.run_for(5)
+    finally:
+        appliance.runtime.shutdown("test over")
+        appliance.close()
+        executor.close()
+    routes = [event.route for event in seen]
+    assert routes[:3] == ["runtime.identity", "runtime.booting", "runtime.configuration"]
+    assert routes.count("runtime.configuration") == 1
+    told = seen[2]
+    assert (told.quality, told.reason, told.detail) == (UNCERTAIN, "fallback", "why")
 
 
 def test_a_misspelt_signal_of_the_world_is_found(tmp_path: Path) -> None:

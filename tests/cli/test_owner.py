@@ -37,6 +37,7 @@ def test_tokens_that_root_makes_belong_to_whom_the_folder_belongs(
     auth = tmp_path / "auth"
     auth.mkdir(mode=0o700)
     os.chown(auth, NOBODY, NOBODY)
+    tmp_path.chmod(0o755)
     monkeypatch.chdir(tmp_path)  # the folders above are closed to other users while tests run
     assert leyden("token", "new", "--role", "viewer", "--data", ".").code == 0
     status = (auth / "tokens.json").stat()
