@@ -145,7 +145,8 @@ def test_every_argument_of_a_command_is_on_the_page(command: str) -> None:
 
 
 def test_every_section_of_the_page_is_a_command() -> None:
-    headings = re.findall(r"^## (leyden [a-z -]+?)(?: [A-Z ]+)?$", manual.page("command-line"), re.M)
+    page = manual.page("command-line")
+    headings = re.findall(r"^## (leyden [a-z -]+?)(?: [A-Z ]+)?$", page, re.MULTILINE)
     assert headings == list(PARSERS)
 
 
