@@ -111,15 +111,17 @@ def make_initrd(
 def start_sums(kernel: Path, initrd: Path) -> str:
     """Return the content of a slot's `start.sums`, by which U-Boot sees that both files are whole.
 
-    The sums are CRC-32, with their bytes swapped and without leading zeros: this is how `setexpr`
-    prints what `crc32` has left in memory.
+    They are CRC-32 as `setexpr` prints a word of memory, without leading zeros: `sum` with the bytes
+    in their order, `mus` the other way round. Which of the two `crc32` leaves depends on how U-Boot
+    was built.
     """
-    return f"kernel_sum={_sum(kernel)}\ninitrd_sum={_sum(initrd)}\n"
+    return _sums("kernel", kernel) + _sums("initrd", initrd)
 
 
-def _sum(path: Path) -> str:
+def _sums(name: str, path: Path) -> str:
     crc = zlib.crc32(path.read_bytes())
-    return f"{int.from_bytes(crc.to_bytes(4, 'big'), 'little'):x}"
+    swapped = int.from_bytes(crc.to_bytes(4, "big"), "little")
+    return f"{name}_sum={crc:x}\n{name}_mus={swapped:x}\n"
 
 
 def read_module_list(path: Path) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def test_every_variable_of_the_boot_script_has_been_set(script: str) -> None:
     given = {"devtype", "devnum", "distro_bootpart"}  # by whoever sources the script
     own = {"board", "serial#", "fdt_addr", "fdtfile", "filesize"}  # by U-Boot itself
     counted = set(re.findall(r"^(\w+)=", text, re.M)) | {"BOOT_ORDER", "BOOT_A_LEFT", "BOOT_B_LEFT"}
-    imported = {"extra_args", "kernel_sum", "initrd_sum"}
+    imported = {"extra_args", "kernel_sum", "kernel_mus", "initrd_sum", "initrd_mus"}
     set_here = set(re.findall(r"\b(?:setenv|for|setexpr(?:\.l)?) (\w+)", text))
     used = set(re.findall(r"\$\{([^}]+)\}", text))
     assert used - set_here - given - own - counted - imported == set()
