@@ -76,8 +76,8 @@ if fdt addr ${fdt_addr}; then setenv dtb ${fdt_addr}; fi
 
 setenv save 'env export -c -s 0x2000 ${work_at} ${counters}; ${devtype} write ${work_at} 0x800 0x10'
 setenv unpack 'unzip ${packed_at} ${kernel_at} 0x4000000'
-# Compares what has been loaded with a sum from the slot's start.sums: `unzip` looks at none. crc32 leaves
-# its word in memory with the bytes in either order, as U-Boot was built; the file has both.
+# Compares what has been loaded with a sum from the slot's start.sums: `unzip` looks at none. crc32
+# leaves its word in memory with the bytes in either order, as U-Boot was built; the file has both.
 setenv check 'crc32 ${at} ${filesize} ${work_at}; setexpr.l found *${work_at}; if test "${found}" != "${sum}"; then if test "${found}" != "${mus}"; then setenv fault ${suspect}-damaged; fi; fi'
 
 # --- the slots, in order

@@ -111,8 +111,8 @@ def make_initrd(
 def start_sums(kernel: Path, initrd: Path) -> str:
     """Return the content of a slot's `start.sums`, by which U-Boot sees that both files are whole.
 
-    They are CRC-32 as `setexpr` prints a word of memory, without leading zeros: `sum` with the bytes
-    in their order, `mus` the other way round. Which of the two `crc32` leaves depends on how U-Boot
+    They are CRC-32 as `setexpr` prints a word of memory, without leading zeros: `sum` with its
+    bytes in order, `mus` the other way round. Which of the two `crc32` leaves depends on how U-Boot
     was built.
     """
     return _sums("kernel", kernel) + _sums("initrd", initrd)
