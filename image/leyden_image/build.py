@@ -21,6 +21,7 @@ from leyden_image.paths import PROJECT, Workplace
 from leyden_image.progress import Progress, bytes_in_words
 from leyden_image.publish import Product, publish
 from leyden_image.python.install import compile_python, install_python
+from leyden_image.python.requirements import check_wheels, read_wheels
 from leyden_image.recipe import Layer, Recipe
 from leyden_image.secret_scan import findings
 from leyden_image.soundness import unsound
@@ -67,6 +68,7 @@ def build(
         host.check_root()
     lock = read_lock()
     check_current(lock, recipe)
+    check_wheels(read_wheels(), recipe)
     with alone(place.output, wait=False):
         fresh_folder(place.scratch)
         trusted = keyring or development_keys().keyring
@@ -137,7 +139,7 @@ def _fill_root(job: Job, owners: Owners, progress: Progress) -> kernel.Kernel:
 def _apply(job: Job, linux: kernel.Kernel, owners: Owners, layer: Layer) -> list[str]:
     """Apply one layer: its packages, its trees, its steps, then what it takes out."""
     done = []
-    if layer.unpack:
+    if layer.unpack or layer.families:
         owners.unpacked(job.unpacked(layer.name))
     for tree in layer.trees:
         if (PROJECT / tree).is_dir():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from leyden_image import bundle, host, variants
 from leyden_image.build import build
@@ -29,6 +30,8 @@ EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the exit code."""
     arguments = _parser().parse_args(argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
@@ -38,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("leyden_image: stopped; what was there before still is", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _stop(_number: int, _frame: object) -> NoReturn:
+    """Take any wish to end as Ctrl-C, so that what was begun is cleaned up."""
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +67,23 @@ def finish_tree(job: Job) -> None:
     write_file(job.root / "etc/hostname", "leyden\n")
     link(job.root / "etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf")
     write_file(job.root / "usr/lib/clock-epoch", "")
+    drop_privileges(job.root)
+
+
+def drop_privileges(root: Path) -> list[str]:
+    """Take the set-user-ID and set-group-ID bits away; return whose they were.
+
+    Nobody logs in on the card but root, and services give up privileges; none may gain them.
+    """
+    found = []
+    for folder, _, files in os.walk(root):
+        for name in files:
+            path = Path(folder) / name
+            mode = path.lstat().st_mode
+            if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
+                path.chmod(stat.S_IMODE(mode) & 0o777)
+                found.append(f"/{path.relative_to(root)}")
+    return sorted(found)
 
 
 def settle_times(root: Path, epoch: int) -> None:

@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from leyden_image.debian.lockfile import Lock
+from leyden_image.debian.lockfile import Lock, Locked
 from leyden_image.errors import ImageError
 from leyden_image.paths import PROJECT, Workplace
 from leyden_image.recipe import Recipe
@@ -66,13 +66,19 @@ class Job:
     root: Path
     keyring: Path
 
-    def unpacked(self, layer: str, kind: str = "unpack") -> Path:
+    def unpacked(self, layer: str) -> Path:
         """Return a folder with the files of a layer's packages that are not installed by apt."""
-        declared = next(one for one in self.recipe.layers if one.name == layer)
-        names = {name.partition("/")[0] for name in getattr(declared, kind)}
-        packages = [one for one in self.lock.of(kind) if one.name in names]
-        cache = self.place.cache
-        return unpack(packages, cache / "debs", cache / "unpacked")
+        declared = self.recipe.layer(layer)
+        return self._unpack([one for one in self.lock.of("unpack") if declared.unpacks(one.name)])
+
+    def tools(self, layer: str, use: str) -> Path:
+        """Return a folder with packages that a layer needs while building: its `sdk` or `host`."""
+        declared = self.recipe.layer(layer)
+        names = declared.sdk if use == "sdk" else declared.host
+        return self._unpack([one for one in self.lock.of(use) if one.name in names])
+
+    def _unpack(self, packages: list[Locked]) -> Path:
+        return unpack(packages, self.place.cache / "debs", self.place.cache / "unpacked")
 
 
 def read_release(recipe: Recipe, project: Path = PROJECT) -> Release:

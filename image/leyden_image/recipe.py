@@ -11,6 +11,7 @@ Public names: `Recipe`, `Layer`, `Device`, `ImageConfig`, `load_recipe`.
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import re
 import tomllib
 from pathlib import Path
@@ -30,6 +31,18 @@ Package = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.+-]+(/[a-z-]+)?$")]
 MiB = Annotated[int, Meta(ge=1)]
 
 
+class Family(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Packages whose names carry a version, reached through one whose name does not.
+
+    Attributes:
+        of: the package that depends on them, as for apt.
+        members: globs of the dependencies that are meant.
+    """
+
+    of: Package
+    members: tuple[str, ...]
+
+
 class Layer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One concern of the image.
 
@@ -40,6 +53,7 @@ class Layer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         requires: layers that have to be in the image and come first.
         packages: installed into the root by apt, with their dependencies.
         unpack: unpacked without dependencies and without running anything of theirs.
+        families: unpacked too, whatever version their names carry.
         sdk: unpacked to compile against, never part of the image.
         host: unpacked for this machine: tools the build runs, never part of the image.
         wheels: Python packages that come as wheels, with their dependencies.
@@ -56,6 +70,7 @@ class Layer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     requires: tuple[Name, ...] = ()
     packages: tuple[Package, ...] = ()
     unpack: tuple[Package, ...] = ()
+    families: tuple[Family, ...] = ()
     sdk: tuple[Package, ...] = ()
     host: tuple[Package, ...] = ()
     wheels: tuple[str, ...] = ()
@@ -64,6 +79,12 @@ class Layer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     steps: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     variables: dict[Name, Variable] = msgspec.field(default_factory=dict)
+
+    def unpacks(self, package: str) -> bool:
+        """Say whether the layer unpacks a package of this name."""
+        names = {name.partition("/")[0] for name in self.unpack}
+        patterns = [pattern for family in self.families for pattern in family.members]
+        return package in names or any(fnmatch.fnmatchcase(package, one) for one in patterns)
 
 
 class EmulatedTree(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -161,9 +182,16 @@ class Recipe(Struct, frozen=True):
         """Names of the boards' device trees."""
         return tuple(sorted({name for device in self.devices for name in device.dtb}))
 
+    def layer(self, name: str) -> Layer:
+        """Return a layer that a step belongs to; raise `ImageError` if the image has it not."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise ImageError(f"the image has no layer {name}, which a step asks for; add it to layers")
+
     def value(self, layer: str, variable: str) -> Value:
         """Return a layer's variable: what the image sets, else the default."""
-        declared = next(one for one in self.layers if one.name == layer).variables[variable]
+        declared = self.layer(layer).variables[variable]
         return self.config.set.get(layer, {}).get(variable, declared.default)
 
     def number(self, layer: str, variable: str) -> int:
@@ -172,10 +200,6 @@ class Recipe(Struct, frozen=True):
         if not isinstance(value, int):
             raise ImageError(f"{layer}.{variable} is {value!r}; the step needs a whole number")
         return value
-
-    def folder(self, layer: Layer) -> Path:
-        """Return the folder of a layer."""
-        return self.root / "layer" / layer.name
 
 
 def load_recipe(image: str, root: Path = IMAGE) -> Recipe:
@@ -283,7 +307,7 @@ def _in_words(message: str, kind: type[Struct]) -> str:
     if not (found := _UNKNOWN.search(message)):
         return message
     known: set[str] = set(kind.__struct_fields__)
-    for record in (EmulatedTree, Debian, Card, Limits, Variable):
+    for record in (Family, EmulatedTree, Debian, Card, Limits, Variable):
         known.update(record.__struct_fields__)
     return f"{message}{_nearest(found[1], known)}"
 

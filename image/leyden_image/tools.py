@@ -15,6 +15,7 @@ from leyden_image.errors import ImageError
 _ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 _SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"  # absent from many a user's PATH
 _TAIL: Final = 25  # lines of a failing program that are shown
+_PATIENCE_S: Final = 20.0  # for a program that was told to end
 
 
 def run(
@@ -37,24 +38,38 @@ def run(
     """
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             words,
             cwd=folder,
             env=_surroundings(environment),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            check=False,
         )
     except FileNotFoundError as error:
         raise ImageError(
             f"{words[0]} is not on this machine; `python -m leyden_image host` says what to install"
         ) from error
-    if done.returncode != 0:
-        raise ImageError(_complaint(words, done))
-    return done.stdout
+    with process:
+        try:
+            said, complained = process.communicate(stdin)
+        except BaseException:
+            _end(process)
+            raise
+    if process.returncode != 0:
+        raise ImageError(_complaint(words, process.returncode, complained.strip() or said.strip()))
+    return said
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Let a program clean up before it has to go: it may have mounted something."""
+    process.terminate()
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _surroundings(extra: Mapping[str, str] | None) -> dict[str, str]:
@@ -62,9 +77,7 @@ def _surroundings(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {**os.environ, "PATH": f"{path}:{_SBIN}", **_ENVIRONMENT, **(extra or {})}
 
 
-def _complaint(words: Sequence[str], done: subprocess.CompletedProcess[str]) -> str:
-    said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-_TAIL:]
-    how = f"exit code {done.returncode}"
-    if done.returncode < 0:
-        how = f"signal {-done.returncode}"
-    return "\n".join([f"{shlex.join(words)} ended with {how}:", *(f"  {line}" for line in said)])
+def _complaint(words: Sequence[str], code: int, said: str) -> str:
+    how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+    lines = [f"  {line}" for line in said.splitlines()[-_TAIL:]]
+    return "\n".join([f"{shlex.join(words)} ended with {how}:", *lines])

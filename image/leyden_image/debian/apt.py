@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from leyden_image.debian.lockfile import Locked
-from leyden_image.debian.mirror import archive_url
+from leyden_image.debian.mirror import archive_url, is_chosen
 from leyden_image.errors import ImageError
 from leyden_image.host import KEYRING
 from leyden_image.recipe import Debian
@@ -27,6 +27,7 @@ APT::Architecture "{architecture}";
 APT::Architectures "{architecture}";
 APT::Install-Recommends "false";
 Acquire::Languages "none";
+Acquire::Check-Valid-Until "{current}";
 Dir::Etc::Main "/dev/null";
 Dir::Etc::Parts "/dev/null";
 Dir::Etc::SourceList "{folder}/leyden.list";
@@ -57,7 +58,9 @@ class Apt:
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "state" / "status").write_text("", encoding="utf-8")
         (folder / "leyden.list").write_text("".join(_sources(debian)), encoding="utf-8")
-        configuration = _CONFIGURATION.format(architecture=architecture, folder=folder)
+        configuration = _CONFIGURATION.format(
+            architecture=architecture, folder=folder, current=str(not is_chosen()).lower()
+        )
         (folder / "apt.conf").write_text(configuration, encoding="utf-8")
         apt = Apt(folder, architecture)
         apt._run("apt-get", "update", "-o", "APT::Update::Error-Mode=any")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,6 +21,7 @@ from leyden_image.store import sha256_of, write_whole
 _AT_ONCE: Final = 6
 _TRIES: Final = 4
 _TIMEOUT_S: Final = 60.0
+_BLOCK: Final = 1 << 18
 _GONE: Final = frozenset({403, 404, 410})
 
 
@@ -39,17 +41,18 @@ def fetch(
     folder.mkdir(parents=True, exist_ok=True)
     missing = [one for one in packages if not (folder / one.file).exists()]
     total = sum(one.size for one in missing)
-    done = 0
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        tasks = {pool.submit(_bring, one, folder / one.file): one for one in missing}
-        try:
-            for task in as_completed(tasks):
-                task.result()
-                done += tasks[task].size
-                tell(done, total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    done, stop = 0, threading.Event()
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        tasks = {pool.submit(_bring, one, folder / one.file, stop): one for one in missing}
+        for task in as_completed(tasks):
+            task.result()
+            done += tasks[task].size
+            tell(done, total)
+    finally:
+        # After an error or Ctrl-C the others have to give up, or the person waits for them.
+        stop.set()
+        pool.shutdown(cancel_futures=True)
     return total
 
 
@@ -60,18 +63,17 @@ def check_cached(packages: Sequence[Locked], folder: Path) -> None:
             raise ImageError(f"{folder / one.file} is damaged; remove it and build again")
 
 
-def _bring(package: Locked, target: Path) -> None:
+def _bring(package: Locked, target: Path, stop: threading.Event) -> None:
     url = f"{archive_url(package.archive)}/{urllib.parse.quote(package.path)}"
     for attempt in range(1, _TRIES + 1):
         try:
-            with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
-                data: bytes = answer.read()
+            data = _read(url, stop)
             break
         except urllib.error.HTTPError as error:
             if error.code in _GONE:
                 raise ImageError(_gone(package, url)) from error
             if attempt == _TRIES:
-                raise ImageError(f"{url}: {error}") from error
+                raise ImageError(f"{url}: {error}; tried {_TRIES} times") from error
         except (OSError, http.client.HTTPException) as error:
             if attempt == _TRIES:
                 raise ImageError(f"{url}: {error}; tried {_TRIES} times") from error
@@ -82,6 +84,18 @@ def _bring(package: Locked, target: Path) -> None:
             "`python -m leyden_image lock` if the archive was changed on purpose"
         )
     write_whole(target, data)
+
+
+def _read(url: str, stop: threading.Event) -> bytes:
+    blocks = []
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
+        while block := answer.read(_BLOCK):
+            if stop.is_set():
+                raise ImageError("stopped")
+            blocks.append(block)
+        if (expected := answer.length) not in {None, 0}:
+            raise http.client.IncompleteRead(b"", expected)
+    return b"".join(blocks)
 
 
 def _gone(package: Locked, url: str) -> str:

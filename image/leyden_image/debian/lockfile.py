@@ -118,6 +118,7 @@ def wanted_digest(recipe: Recipe) -> str:
     for layer in recipe.layers:
         for use in ("packages", "unpack", "sdk", "host"):
             words += [f"{use}={name}" for name in sorted(getattr(layer, use))]
+        words += [f"family={one.of} {' '.join(one.members)}" for one in layer.families]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 

@@ -10,6 +10,11 @@ DEFAULT: Final = "http://deb.debian.org/{archive}"
 EXAMPLE: Final = "http://snapshot.debian.org/archive/{archive}/20261120T000000Z"
 
 
+def is_chosen() -> bool:
+    """Say whether the mirror was chosen by hand: a snapshot's lists are old on purpose."""
+    return bool(os.environ.get(VARIABLE))
+
+
 def archive_url(archive: str) -> str:
     """Return the address of `debian` or `debian-security`.
 

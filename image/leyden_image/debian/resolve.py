@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 import time
 from pathlib import Path
 
 from leyden_image.debian.apt import Apt
 from leyden_image.debian.lockfile import Lock, Locked, wanted_digest
-from leyden_image.recipe import Recipe
+from leyden_image.errors import ImageError
+from leyden_image.recipe import Family, Recipe
 
 TARGET = "arm64"
 # Tools that run while building. Another building machine uses the target's own, emulated.
@@ -34,12 +36,25 @@ def _target(recipe: Recipe, folder: Path) -> list[Locked]:
     apt = Apt.prepare(folder, TARGET, recipe.config.debian)
     installed = sorted({name for layer in recipe.layers for name in layer.packages})
     unpacked = sorted({name for layer in recipe.layers for name in layer.unpack})
+    families = [family for layer in recipe.layers for family in layer.families]
     sdk = sorted({name for layer in recipe.layers for name in layer.sdk})
     return [
         *apt.closure("root", [*apt.essential(), *installed]),
         *apt.exactly("unpack", unpacked),
+        *(one for family in families for one in _family(apt, family)),
         *apt.exactly("sdk", sdk),
     ]
+
+
+def _family(apt: Apt, family: Family) -> list[Locked]:
+    reached = apt.closure("unpack", [family.of])
+    found = []
+    for pattern in family.members:
+        matching = [one for one in reached if fnmatch.fnmatchcase(one.name, pattern)]
+        if not matching:
+            raise ImageError(f"{family.of} depends on no package {pattern}; look at its layer")
+        found += matching
+    return found
 
 
 def _host(recipe: Recipe, folder: Path) -> list[Locked]:

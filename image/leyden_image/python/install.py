@@ -48,7 +48,7 @@ def install_python(job: Job, owners: Owners) -> int:
         for name in layer.sources:
             source = fetch_source(resolve_source(name), cache)
             scratch = job.place.scratch / name
-            module = compile_spidev(source, job.unpacked("python", "sdk"), scratch, packages)
+            module = compile_spidev(source, job.tools("python", "sdk"), scratch, packages)
             owners.add(f"pypi:{name}", [str(module.relative_to(job.root))])
     write_file(job.root / "usr/bin/leyden", _COMMAND, 0o755)
     return count
@@ -56,7 +56,7 @@ def install_python(job: Job, owners: Owners) -> int:
 
 def compile_python(job: Job) -> None:
     """Compile all Python of the root; to be called when all files are in and out."""
-    compile_folders(job.root, (LIBRARY, PACKAGES), job.unpacked("python", "host"))
+    compile_folders(job.root, (LIBRARY, PACKAGES), job.tools("python", "host"))
 
 
 def _project(job: Job) -> Path:

@@ -17,6 +17,7 @@ from typing import Final
 
 from leyden_image.errors import ImageError
 from leyden_image.paths import PROJECT
+from leyden_image.recipe import Recipe
 from leyden_image.store import sha256_of, write_whole
 from leyden_image.tools import run
 
@@ -108,6 +109,23 @@ def read_wheels(path: Path = LOCK) -> tuple[Wheel, ...]:
             raise ImageError(f"{path}:{number}: expected name==version --hash=sha256:…")
         wheels.append(Wheel(found["name"], found["version"], found["sha"]))
     return tuple(wheels)
+
+
+def check_wheels(wheels: Sequence[Wheel], recipe: Recipe, versions: Path = VERSIONS) -> None:
+    """Raise `ImageError` if the lock lacks what a layer wants, or differs from what was tested."""
+    locked = {wheel.name: wheel.version for wheel in wheels}
+    wanted = {name for layer in recipe.layers for name in layer.wheels}
+    if missing := sorted(wanted - set(locked)):
+        raise ImageError(
+            f"{LOCK.name} has no {', '.join(missing)}; `python -m leyden_image lock` renews it"
+        )
+    tested = dict(line.split("==") for line in _versions(versions))
+    for name, version in locked.items():
+        if tested.get(name, version) != version:
+            raise ImageError(
+                f"{LOCK.name} has {name} {version}, {versions.name} has {tested[name]}; "
+                "`python -m leyden_image lock` makes them one"
+            )
 
 
 def fetch_wheels(wheels: Sequence[Wheel], cache: Path) -> dict[Wheel, Path]:
