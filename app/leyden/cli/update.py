@@ -72,9 +72,7 @@ def parser() -> Parser:
             "leyden update install /mnt/stick/leyden-0.2.0-arm64.raucb --reboot",
         ),
     )
-    install.add_argument(
-        "source", metavar="BUNDLE", help="a bundle, or its address (http, https)"
-    )
+    install.add_argument("source", metavar="BUNDLE", help="a bundle, or its address (http, https)")
     install.add_argument("--dry-run", action="store_true", help="only say whether it could be")
     install.add_argument("--force", action="store_true", help="also a release older than this one")
     install.add_argument("--reboot", action="store_true", help="restart the machine afterwards")
@@ -261,23 +259,25 @@ class _Bar:
 
     def step(self, what: str, done: float | None) -> None:
         """Show what is under way, and how much of it is done, 0 … 1, where that is known."""
-        if self._quiet:
+        words = self._words(what, done)
+        if self._quiet or words == self._said:
             return
+        self._said = words
         if self._on_terminal:
-            self._progress.say(what if done is None else f"{what}  {_bar(done)}")
-        elif self._news(what, done):
-            print(self._said, file=sys.stderr, flush=True)
+            self._progress.say(words)
+        else:
+            print(words, file=sys.stderr, flush=True)
 
     def over(self) -> None:
         """Take the line away."""
         self._progress.clear()
 
-    def _news(self, what: str, done: float | None) -> bool:
-        # A file that records the output does not need each percent.
-        words = what if done is None else f"{what}: {int(done * 4) * 25} %"
-        new = words != self._said
-        self._said = words
-        return new
+    def _words(self, what: str, done: float | None) -> str:
+        if done is None:
+            return what
+        if self._on_terminal:
+            return f"{what}  {_bar(done)}"
+        return f"{what}: {int(done * 4) * 25} %"  # a file does not need each percent
 
 
 def _bar(done: float) -> str:
