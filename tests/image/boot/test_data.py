@@ -146,6 +146,37 @@ def test_what_cannot_be_repaired_carefully_is_repaired_boldly(partition: Partiti
     assert partition.notes == ["data-repaired"]
 
 
+def test_a_repair_that_stops_half_way_is_gone_on_with(partition: Partition) -> None:
+    damage_magic(partition.device)
+    partition.results(e2fsck="8 12 1")
+    assert partition.prepare() == "true false false false repaired"
+    assert partition.calls == [*["e2fsck -f"] * 3, mounted(partition)]
+
+
+def test_a_superblock_that_is_gone_costs_no_data_where_there_is_a_backup(
+    partition: Partition,
+) -> None:
+    """What the tools themselves do, in the order in which the initrd calls them."""
+    with partition.device.open("r+b") as file:
+        file.truncate(300 << 20)  # of the groups, the second begins at 128 MiB and has a backup
+    subprocess.run(["resize2fs", str(partition.device)], check=True, capture_output=True)
+    kept = partition.folder / "kept"
+    kept.write_text("a record")
+    write = f"write {kept} kept"
+    subprocess.run(["debugfs", "-w", "-R", write, str(partition.device)], check=True)
+    damage_magic(partition.device)
+    check = 'in_root() { shift; e2fsck "$@"; }\nalive_for() { :; }\nDATA=card4\n'
+    loop = "for courage in -p -y -y; do data_repair $courage && break; done; echo $DATA_FSCK"
+    said = output_of(
+        partition.shell, f"{check}{loop}", "words", "watchdog", "data", folder=partition.folder
+    )
+    assert said.strip() == "repaired"
+    shown = subprocess.run(
+        ["debugfs", "-R", "cat kept", str(partition.device)], check=True, capture_output=True
+    )
+    assert shown.stdout == b"a record"
+
+
 def test_data_that_calls_itself_sound_and_cannot_be_mounted_is_repaired_not_made_anew(
     partition: Partition,
 ) -> None:
@@ -155,11 +186,11 @@ def test_data_that_calls_itself_sound_and_cannot_be_mounted_is_repaired_not_made
     assert partition.calls == [again, "e2fsck -f", again, "e2fsck -f", again]
 
 
-def test_only_when_both_repairs_have_failed_it_is_made_anew(partition: Partition) -> None:
+def test_only_when_all_repairs_have_failed_it_is_made_anew(partition: Partition) -> None:
     damage_magic(partition.device)
-    partition.results(e2fsck="8 8")
+    partition.results(e2fsck="8 12 8")
     assert partition.prepare() == "true false true false failed"
-    assert partition.calls == ["e2fsck -f", "e2fsck -f", "mke2fs nodiscard", mounted(partition)]
+    assert partition.calls == [*["e2fsck -f"] * 3, "mke2fs nodiscard", mounted(partition)]
     assert partition.notes == ["data-remade"]
 
 
@@ -167,7 +198,7 @@ def test_a_card_that_takes_nothing_any_more_leaves_an_appliance_without_memory(
     partition: Partition,
 ) -> None:
     damage_magic(partition.device)
-    partition.results(e2fsck="8 8", mke2fs="1")
+    partition.results(e2fsck="8 12 8", mke2fs="1")
     assert partition.prepare() == "false false false false failed"
     assert partition.calls[-1].startswith("mount -t tmpfs")
     assert partition.notes == ["data-volatile"]

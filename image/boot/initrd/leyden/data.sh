@@ -44,8 +44,9 @@ data_open() { # MOUNTPOINT
 	if [ "$FS_STATE" = sound ]; then
 		data_mount "$1" && return 0
 	fi
-	# First what can be repaired without a loss, then whatever it takes.
-	for courage in -p -y; do
+	# First what can be repaired without a loss, then whatever it takes. That is asked for twice: with a
+	# superblock from a backup, the first run replays the journal and then fails to go on.
+	for courage in -p -y -y; do
 		data_repair "$courage" && data_mount "$1" && return 0
 	done
 	DATA_FSCK=failed
