@@ -84,8 +84,7 @@ def test_a_power_cut_is_no_trouble(machine: Make) -> None:
 def test_an_emulator_that_dies_is_trouble_for_whoever_looks(machine: Make) -> None:
     box = machine({"die": True})
     with pytest.raises(InfraError, match="out of memory"):
-        box.on()  # may be over before it returns
-        box.wait_for_end(1, 30)
+        _live_on(box)
     with pytest.raises(InfraError, match="ended by itself"):
         _ = box.life
     assert emulator.broken() is not None
@@ -112,8 +111,13 @@ def test_an_emulator_that_does_not_start_says_why(machine: Make) -> None:
 def test_an_emulator_that_does_not_start_again_is_trouble(machine: Make) -> None:
     box = machine({"end": "guest-reset"}, {"refuse": True})
     with pytest.raises(InfraError, match="no such machine"):
-        box.on()
-        box.wait_for_life(2, 30)
+        _live_on(box)
+
+
+def _live_on(box: Machine) -> None:
+    """Switch on and wait for a second life; the first may be over before `on` returns."""
+    box.on()
+    box.wait_for_life(2, 30)
 
 
 def test_a_second_machine_waits_for_the_first(machine: Make) -> None:
