@@ -23,8 +23,8 @@ LIMITS = {
     "leyden-settings.service": 4.5,
     "leyden-certificates.service": 5.0,
     "leyden-claim.service": 5.0,
-    "leyden-wifi-fallback.service": 6.5,
-    "leyden-mark-good.service": 5.6,
+    "leyden-wifi-fallback.service": 5.0,
+    "leyden-mark-good.service": 4.6,
 }
 
 
@@ -118,6 +118,14 @@ def test_devices_are_named_by_numbers_that_hold_without_their_drivers() -> None:
 def test_the_clock_may_be_asked_and_not_set() -> None:
     assert not RUNTIME.values("Service.ProtectClock")  # would refuse the question as well
     assert RUNTIME.values("Service.SystemCallFilter")[-1] == "adjtimex clock_adjtime"
+
+
+def test_who_writes_to_card_or_screen_keeps_its_devices() -> None:
+    # ProtectClock= names a device, and who is given one device is refused all others.
+    for name in ("mark-good", "claim", "wifi-fallback", "first-boot", "certificates"):
+        unit = UNITS[f"leyden-{name}.service"]
+        for key in ("ProtectClock", "PrivateDevices", "DevicePolicy", "DeviceAllow"):
+            assert not unit.values(f"Service.{key}"), name
 
 
 def test_what_a_filter_refuses_is_an_error_and_no_sudden_death() -> None:
