@@ -216,6 +216,17 @@ class Appliance:
         said = self.shell.run("cat /run/leyden-boot/notes.jsonl").out
         return [json.loads(line) for line in said.splitlines()]
 
+    def sampled(self) -> str:
+        """Return the route of something that a device samples.
+
+        Raises:
+            TargetError: no device samples anything.
+        """
+        for row in self.panel.data("/api/v1/latest")["latest"]:
+            if row["unit"] and not row["route"].startswith(("runtime.", "device.", "service.")):
+                return str(row["route"])
+        raise TargetError("no device samples anything")
+
     def system(self) -> dict[str, Any]:
         """Return what the appliance says of its slots, its updates, its release."""
         said: dict[str, Any] = self.panel.data("/api/v1/system")

@@ -97,6 +97,7 @@ class Start:
     journal: Path | None = None  # where every write to the card is noted, if at all
     clock: str = ""  # what the real-time clock says at the start, ISO; "": the host's
     write_protected: bool = False  # the switch of the card
+    sees_host: bool = False  # whether the machine may connect to the host, at 10.0.2.2
     extra: tuple[str, ...] = field(default=())
 
 
@@ -123,7 +124,7 @@ def command(board: Board, start: Start) -> list[str]:
     if start.clock:
         line += ["-rtc", f"base={start.clock},clock=vm"]
     line += _monitor(start.sockets) + _serials(board, start.sockets)
-    line += _storage(board, start) + _network(board, start.ports) + _program(board, start)
+    line += _storage(board, start) + _network(board, start) + _program(board, start)
     for device in board.devices:
         line += ["-device", device]
     return [*line, *start.extra]
@@ -164,10 +165,11 @@ def _nested(prefix: str, options: str) -> str:
     return ",".join(f"{prefix}.{option}" for option in options.split(","))
 
 
-def _network(board: Board, ports: Mapping[str, int]) -> list[str]:
+def _network(board: Board, start: Start) -> list[str]:
     # restrict: the machine sees nobody but us, so that nothing can depend on the internet.
+    ports = start.ports
     doors = "".join(f",hostfwd=tcp:127.0.0.1:{ports[name]}-:{PORTS[name]}" for name in ports)
-    line = ["-netdev", f"user,id=lan,restrict=on{doors}"]
+    line = ["-netdev", f"user,id=lan,restrict={'off' if start.sees_host else 'on'}{doors}"]
     card = "usb-net,netdev=lan" if board.network == "usb" else "virtio-net-pci,netdev=lan,romfile="
     return [*line, "-device", f"{card},mac={_MAC}"]
 

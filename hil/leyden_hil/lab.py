@@ -187,13 +187,13 @@ class ApplianceDriver(CommandMixin, Driver, CommandProtocol):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        self.name = ""
+        self.host_name = ""
         self.key: Key | None = None
         self._shell: Shell | None = None
 
     def expect_name(self, name: str, key: Key) -> None:
         """Say what the appliance calls itself and which key it was given."""
-        self.name, self.key = name, key
+        self.host_name, self.key = name, key
 
     @property
     def shell(self) -> Shell:
@@ -208,7 +208,7 @@ class ApplianceDriver(CommandMixin, Driver, CommandProtocol):
     def new_panel(self, authority: str | None = None) -> Panel:
         """Return a new client of the panel."""
         address, ports = self.door.doors()
-        return Panel(address, ports, self.name, authority)
+        return Panel(address, ports, self.host_name, authority)
 
     def forget(self) -> None:
         """Drop connections: the machine is off, or another card is in it."""
@@ -253,7 +253,7 @@ class ApplianceStrategy(Strategy):
 
     bindings = {  # noqa: RUF012  # labgrid reads it from the class
         "power": PowerProtocol,
-        "console": ConsoleProtocol,
+        "console": {ConsoleProtocol, None},  # a bench may have none: its pins are taken
         "appliance": ApplianceDriver,
     }
 
@@ -307,7 +307,7 @@ class ApplianceStrategy(Strategy):
     def _tail(self) -> str:
         if isinstance(self.console, EmulatorDriver):
             return self.console.machine.life.console.tail()
-        return "(see its log)"
+        return "(nobody listened to it)"
 
 
 __all__ = ["ApplianceDriver", "ApplianceStrategy", "EmulatorDriver", "State", "StrategyError"]

@@ -12,6 +12,7 @@ from typing import Any, Final
 import argon2
 
 from leyden_hil.appliance import Appliance
+from leyden_hil.bench import OwnedBoard
 from leyden_hil.card import Card
 from leyden_hil.emulator import check_room
 from leyden_hil.lab import ApplianceDriver, EmulatorDriver, State
@@ -131,6 +132,18 @@ def password_hash(password: str) -> str:
     return argon2.PasswordHasher(time_cost=2, memory_cost=8192, parallelism=1).hash(password)
 
 
+@contextmanager
+def at_bench(rig: Rig) -> Iterator[Appliance]:
+    """Bring up the appliance of a bench, whose card stays in it."""
+    board: OwnedBoard = rig.target.get_resource(OwnedBoard)
+    driver: ApplianceDriver = rig.target.get_driver(ApplianceDriver)
+    driver.expect_name(board.name, board.key_pair())
+    strategy = rig.target.get_strategy()
+    strategy.transition(State.APP)
+    yield Appliance(board.name, board.secret(), lambda: driver.shell, driver.new_panel, None, None)
+    driver.forget()
+
+
 class Shared:
     """One appliance for all tests that only look: made when first asked for, dropped for others."""
 
@@ -144,7 +157,11 @@ class Shared:
         """Return the appliance; make one if there is none."""
         if self._appliance is None:
             self._made += 1
-            manager = self._rig.appliance(f"shared-{self._made}")
+            manager = (
+                self._rig.appliance(f"shared-{self._made}")
+                if "card" in self._rig.features
+                else at_bench(self._rig)
+            )
             self._appliance = self._stack.enter_context(manager)
         return self._appliance
 

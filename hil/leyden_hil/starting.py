@@ -22,6 +22,7 @@ class Conditions:
     journal: Path | None = None  # where every write to the card is noted
     clock: str = ""  # what the real-time clock says at power-on, ISO; "": the host's time
     write_protected: bool = False  # the switch of the card
+    sees_host: bool = False  # whether the machine may connect to the host, at 10.0.2.2
     extra: tuple[str, ...] = ()  # further words for the emulator
 
 

@@ -61,7 +61,10 @@ def test_slots_and_boot_partition_are_mounted_read_only(appliance: Appliance) ->
     disks = [row.split() for row in rows if row.split()[1].startswith("/dev/")]
     writable = [row[0] for row in disks if "rw" in row[3].split(",")]
     assert writable == ["/data"]
-    assert any(row[2] == "squashfs" for row in disks)
+    loops = appliance.shell.ask("losetup -n -O BACK-FILE,RO").splitlines()
+    assert [row.split()[-1] for row in loops if "root.squashfs" in row] == ["1"]
+    root = next(row for row in rows if row.split()[0] == "/").split()
+    assert root[2] == "overlay"
 
 
 @pytest.mark.lg_feature("card")
