@@ -108,7 +108,7 @@ def prepare(host: Host) -> str:
     if host.packages:
         _install(host.packages)
         done.append(f"installed {', '.join(host.packages)}")
-    if _needs_emulation():
+    if host.emulation and _needs_emulation():
         _register()
         done.append("registered the arm64 emulator")
     return "; ".join(done)

@@ -16,7 +16,7 @@ from leyden_image.store import fresh_folder, whole
 from leyden_image.tools import run
 from leyden_image.tree import copy_file, make_folder
 
-_OVERLAYS: Final = IMAGE / "boot" / "overlays"
+OVERLAYS: Final = IMAGE / "boot" / "overlays"
 # Beside the modules themselves, what depmod and modprobe need to know what is built in.
 _LISTS: Final = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 
@@ -77,10 +77,10 @@ def compress_image(kernel: Kernel, target: Path) -> None:
         run(["sh", "-c", 'gzip -n -9 < "$1" > "$2"', "sh", kernel.folder / "vmlinuz", partial])
 
 
-def make_device_trees(job: Job, kernel: Kernel, target: Path) -> None:
+def make_device_trees(job: Job, kernel: Kernel, target: Path, sources: Path = OVERLAYS) -> None:
     """Fill `target` with the boards' and the emulators' device trees, our overlays worked in."""
-    overlays = compile_overlays(fresh_folder(target.with_name("overlays")))
-    wanted = _board_overlays()
+    overlays = compile_overlays(fresh_folder(target.with_name("overlays")), sources)
+    wanted = board_overlays(sources)
     fresh_folder(target)
     for name in job.recipe.trees:
         _make_tree(kernel, name, [overlays[one] for one in wanted.get(name, ())], target / name)
@@ -106,7 +106,7 @@ class _Overlays(dict[str, Path]):
         raise ImageError(f"no overlay {name} in image/boot/overlays; known: {', '.join(self)}")
 
 
-def compile_overlays(target: Path, sources: Path = _OVERLAYS) -> dict[str, Path]:
+def compile_overlays(target: Path, sources: Path = OVERLAYS) -> dict[str, Path]:
     """Compile our overlays into `target`; return them by name."""
     compiled = _Overlays()
     for source in sorted(sources.glob("*.dts")):
@@ -115,9 +115,9 @@ def compile_overlays(target: Path, sources: Path = _OVERLAYS) -> dict[str, Path]
     return compiled
 
 
-def _board_overlays() -> dict[str, tuple[str, ...]]:
+def board_overlays(sources: Path = OVERLAYS) -> dict[str, tuple[str, ...]]:
     """Read which overlays belong to which tree: lines of `tree.dtb overlay …`."""
-    path = _OVERLAYS / "boards.txt"
+    path = sources / "boards.txt"
     if not path.exists():
         return {}
     lines = (line.split("#")[0].split() for line in path.read_text(encoding="utf-8").splitlines())

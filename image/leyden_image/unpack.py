@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leyden_image.debian.lockfile import Locked
-from leyden_image.store import fresh_folder, write_whole
+from leyden_image.errors import ImageError
+from leyden_image.store import fresh_folder, sha256_of, write_whole
 from leyden_image.tools import run
 
 
@@ -31,6 +32,8 @@ def unpack(packages: Sequence[Locked], debs: Path, cache: Path) -> Path:
     partial = fresh_folder(cache / f".{digest[:24]}.partial")
     contents = {}
     for one in packages:
+        if sha256_of(debs / one.file) != one.sha256:
+            raise ImageError(f"{debs / one.file} was damaged; remove it and build again")
         listed = run(["dpkg-deb", "--vextract", debs / one.file, partial])
         contents[one.name] = sorted(line.removeprefix("./") for line in listed.splitlines())
     write_whole(_listing(target), json.dumps(contents))

@@ -16,7 +16,7 @@ from typing import Final
 from leyden_image.debian.lockfile import Locked
 from leyden_image.debian.mirror import EXAMPLE, VARIABLE, archive_url
 from leyden_image.errors import ImageError
-from leyden_image.store import sha256_of, write_whole
+from leyden_image.store import write_whole
 
 _AT_ONCE: Final = 6
 _TRIES: Final = 4
@@ -56,13 +56,6 @@ def fetch(
     return total
 
 
-def check_cached(packages: Sequence[Locked], folder: Path) -> None:
-    """Raise `ImageError` if a cached file is no longer what was locked."""
-    for one in packages:
-        if sha256_of(folder / one.file) != one.sha256:
-            raise ImageError(f"{folder / one.file} is damaged; remove it and build again")
-
-
 def _bring(package: Locked, target: Path, stop: threading.Event) -> None:
     url = f"{archive_url(package.archive)}/{urllib.parse.quote(package.path)}"
     for attempt in range(1, _TRIES + 1):
@@ -70,6 +63,7 @@ def _bring(package: Locked, target: Path, stop: threading.Event) -> None:
             data = _read(url, stop)
             break
         except urllib.error.HTTPError as error:
+            error.close()  # it is also the answer, and holds the connection
             if error.code in _GONE:
                 raise ImageError(_gone(package, url)) from error
             if attempt == _TRIES:

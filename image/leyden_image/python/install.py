@@ -7,7 +7,7 @@ from typing import Final
 
 from leyden_image.job import Job
 from leyden_image.owners import PROJECT, Owners
-from leyden_image.python.bytecode import compile_folders
+from leyden_image.python.bytecode import compile_folders, unpacked_python
 from leyden_image.python.extension import compile_spidev
 from leyden_image.python.project import build_project
 from leyden_image.python.requirements import (
@@ -56,7 +56,8 @@ def install_python(job: Job, owners: Owners) -> int:
 
 def compile_python(job: Job) -> None:
     """Compile all Python of the root; to be called when all files are in and out."""
-    compile_folders(job.root, (LIBRARY, PACKAGES), job.tools("python", "host"))
+    python = unpacked_python(job.tools("python", "host"))
+    compile_folders(job.root, (LIBRARY, PACKAGES), python)
 
 
 def _project(job: Job) -> Path:
