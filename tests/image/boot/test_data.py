@@ -153,28 +153,37 @@ def test_a_repair_that_stops_half_way_is_gone_on_with(partition: Partition) -> N
     assert partition.calls == [*["e2fsck -f"] * 3, mounted(partition)]
 
 
-def test_a_superblock_that_is_gone_costs_no_data_where_there_is_a_backup(
-    partition: Partition,
+@pytest.mark.parametrize("gone", [(0,), (0, 1), (0, 1, 3)], ids=["one", "two", "three"])
+def test_superblocks_that_are_gone_cost_no_data_while_there_is_one_left(
+    partition: Partition, gone: tuple[int, ...]
 ) -> None:
     """What the tools themselves do, in the order in which the initrd calls them."""
+    grown = 128 * 7 << 20  # seven groups of 128 MiB; numbers 1, 3 and 5 hold a backup
     with partition.device.open("r+b") as file:
-        file.truncate(300 << 20)  # of the groups, the second begins at 128 MiB and has a backup
+        file.truncate(grown)
     subprocess.run(["resize2fs", str(partition.device)], check=True, capture_output=True)
     kept = partition.folder / "kept"
     kept.write_text("a record")
-    write = f"write {kept} kept"
-    subprocess.run(["debugfs", "-w", "-R", write, str(partition.device)], check=True)
-    damage_magic(partition.device)
-    check = 'in_root() { shift; e2fsck "$@"; }\nalive_for() { :; }\nDATA=card4\n'
-    loop = "for courage in -p -y -y; do data_repair $courage && break; done; echo $DATA_FSCK"
-    said = output_of(
-        partition.shell, f"{check}{loop}", "words", "watchdog", "data", folder=partition.folder
-    )
+    write = ["debugfs", "-w", "-R", f"write {kept} kept", str(partition.device)]
+    subprocess.run(write, check=True, capture_output=True)
+    with partition.device.open("r+b") as file:
+        for group in gone:
+            file.seek((group << 27) + (0 if group else 1024))
+            file.write(bytes(1024))
+    world = """
+        in_root() { shift; e2fsck "$@"; }
+        alive_for() { :; }
+        mount() { e2fsck -f -n "$DEV/card4" > /dev/null 2>&1; }
+        data_make() { echo lost; }
+        DATA=card4
+        data_open /mnt
+        echo $DATA_FSCK
+    """
+    files = ("words", "watchdog", "data")
+    said = output_of(partition.shell, world, *files, folder=partition.folder)
     assert said.strip() == "repaired"
-    shown = subprocess.run(
-        ["debugfs", "-R", "cat kept", str(partition.device)], check=True, capture_output=True
-    )
-    assert shown.stdout == b"a record"
+    shown = ["debugfs", "-R", "cat kept", str(partition.device)]
+    assert subprocess.run(shown, check=True, capture_output=True).stdout == b"a record"
 
 
 def test_data_that_calls_itself_sound_and_cannot_be_mounted_is_repaired_not_made_anew(
@@ -188,9 +197,9 @@ def test_data_that_calls_itself_sound_and_cannot_be_mounted_is_repaired_not_made
 
 def test_only_when_all_repairs_have_failed_it_is_made_anew(partition: Partition) -> None:
     damage_magic(partition.device)
-    partition.results(e2fsck="8 12 8")
+    partition.results(e2fsck="8 12 8 8 8 8 8")
     assert partition.prepare() == "true false true false failed"
-    assert partition.calls == [*["e2fsck -f"] * 3, "mke2fs nodiscard", mounted(partition)]
+    assert partition.calls == [*["e2fsck -f"] * 7, "mke2fs nodiscard", mounted(partition)]
     assert partition.notes == ["data-remade"]
 
 
@@ -198,7 +207,7 @@ def test_a_card_that_takes_nothing_any_more_leaves_an_appliance_without_memory(
     partition: Partition,
 ) -> None:
     damage_magic(partition.device)
-    partition.results(e2fsck="8 12 8", mke2fs="1")
+    partition.results(e2fsck="8 12 8 8 8 8 8", mke2fs="1")
     assert partition.prepare() == "false false false false failed"
     assert partition.calls[-1].startswith("mount -t tmpfs")
     assert partition.notes == ["data-volatile"]

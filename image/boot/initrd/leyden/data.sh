@@ -7,6 +7,8 @@
 DATA='' DATA_KEPT=false DATA_GROWN=false DATA_REMADE=false DATA_RESET=false DATA_FSCK=not-needed
 WORTH_GROWING=8192 # sectors of 512 bytes, 4 MiB: less is not worth writing a partition table
 SLACK=2048         # sectors, 1 MiB: partitions end on whole MiB, file systems on whole blocks
+SECOND_BACKUP='-b 98304 -B 4096' # blocks of 4 KiB with copies of the superblock, beyond the first
+THIRD_BACKUP='-b 163840 -B 4096'
 DATA_OPTIONS=rw,noatime,nosuid,nodev,errors=remount-ro,noinit_itable
 
 # Leaves something writable at MOUNTPOINT, whatever the state of the card.
@@ -39,14 +41,17 @@ settings, passwords and records are gone."
 }
 
 # Mounts the file system as it is, else repaired, else new.
+#
+# The order of repairs: what loses nothing; whatever it takes; that again, since with a superblock from
+# a backup e2fsck replays the journal, stops and wants to be started anew; the same with the second and
+# third backup, since a power cut while the kernel grows the file system can tear the superblock and its
+# first backup at once.
 data_open() { # MOUNTPOINT
 	ext4_look "$DEV/$DATA"
 	if [ "$FS_STATE" = sound ]; then
 		data_mount "$1" && return 0
 	fi
-	# First what can be repaired without a loss, then whatever it takes. That is asked for twice: with a
-	# superblock from a backup, the first run replays the journal and then fails to go on.
-	for courage in -p -y -y; do
+	for courage in -p -y -y "-y $SECOND_BACKUP" -y "-y $THIRD_BACKUP" -y; do
 		data_repair "$courage" && data_mount "$1" && return 0
 	done
 	DATA_FSCK=failed
@@ -78,9 +83,10 @@ ext4_look() { # DEVICE
 }
 
 # Checks all of it, whatever the superblock says of itself: this is only reached when something is wrong.
-data_repair() { # -p|-y
+data_repair() { # COURAGE
 	alive_for 3600
-	in_root /sbin/e2fsck -f "$1" "$DEV/$DATA" >> "$RECORDS/e2fsck.log" 2>&1
+	# shellcheck disable=SC2086 # courage is words
+	in_root /sbin/e2fsck -f $1 "$DEV/$DATA" >> "$RECORDS/e2fsck.log" 2>&1
 	result=$?
 	alive_for 120
 	# e2fsck(8): 1 is corrected, 4 is left uncorrected, 8 and more is not done at all.
@@ -88,7 +94,7 @@ data_repair() { # -p|-y
 	DATA_FSCK=clean
 	[ "$result" -eq 0 ] && return
 	DATA_FSCK=repaired
-	if [ "$1" = -y ]; then
+	if [ "$1" != -p ]; then
 		note warning data-repaired "The data partition was damaged and has been repaired; what lost its \
 name is in /data/lost+found. Some of what was last written may be missing."
 	else
