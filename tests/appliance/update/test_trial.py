@@ -172,6 +172,30 @@ def test_lost_boot_variables_are_put_back_and_said(machine: Machine) -> None:
     assert machine.history()[-1].n == last.n
 
 
+def test_an_update_waits_on_when_the_boot_loader_lost_its_variables(machine: Machine) -> None:
+    machine.install(Contents(NEW))
+    for place in (1 << 20, 3 << 19):
+        RawArea(machine.card.disk, place, ENVIRONMENT_BYTES).write(b"\xff" * 8192)
+    assert machine.power_on() == "A"  # by its defaults
+    assert machine.whats()[-1] == "recovered"
+    assert machine.variables().order == ("B", "A")
+    assert machine.power_on() == "B"
+    assert machine.whats()[-1] == "committed"
+
+
+def test_an_update_that_led_to_the_recovery_page_is_not_tried_again(machine: Machine) -> None:
+    machine.install(Contents(NEW, "panics"))
+    machine.fill("A", Contents("0.1.0", "panics"))
+    assert machine.power_on() == "recovery"
+    machine.fill("A", Contents("0.1.0"))
+    machine.card.environment.write(machine.variables().booting("A", "B"))  # as the page does
+    assert machine.power_on() == "A"
+    last = machine.history()[-1]
+    assert (last.what, last.code) == ("rolled-back", "recovery")
+    assert "slot A was started from the recovery page" in last.reason
+    assert machine.variables().order == ("A",)
+
+
 def test_the_last_words_of_a_start_become_the_reason(machine: Machine) -> None:
     machine.install(Contents(NEW, "panics"))
     words = {"slot": "B", "text": "root.squashfs cannot be mounted"}

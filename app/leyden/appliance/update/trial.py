@@ -60,6 +60,7 @@ class Start:
         running: the slot that runs.
         environment: the boot loader's variables as it left them.
         boot: the kernel's id of this start.
+        variables_lost: whether the boot loader had to do without those variables.
         passed_over: slots that the boot loader could not load, and why.
         last_words: the slot whose start ended before its root was there, and why.
         broken_check: the slot whose health check broke, and how.
@@ -69,6 +70,7 @@ class Start:
     running: str
     environment: Environment
     boot: str
+    variables_lost: bool
     passed_over: Mapping[str, str]
     last_words: tuple[str, str] = ("", "")
     broken_check: tuple[str, str] = ("", "")
@@ -93,10 +95,11 @@ def meaning(start: Start) -> Meaning:
 
 def _was_never_tried(slot: str, start: Start) -> bool:
     # Not in the order: the power was cut after the slot was complete and before it was made the
-    # next one. All starts left: the boot loader had lost its variables and knew no better.
+    # next one. Or the boot loader had lost its variables, and knew no better.
     if slot in start.passed_over:
         return False
-    return slot not in start.environment.order or start.environment.tries(slot) >= TRIES
+    untouched = start.environment.tries(slot) >= TRIES
+    return slot not in start.environment.order or (start.variables_lost and untouched)
 
 
 def why_it_came_back(trial: Trial, start: Start) -> Why:
@@ -134,9 +137,11 @@ def _what_must_have_been(trial: Trial, start: Start) -> Why:
             f"slot {slot} was healthy once and did not come through its next start: "
             "panic, hang, watchdog or power cut",
         )
-    if left:
-        words = f"the boot loader passed slot {slot} over, which had {_starts(left)} left"
-        return Why("loader", words)
+    if left:  # the boot loader uses them up before it starts another slot
+        return Why(
+            "recovery",
+            f"slot {slot} did not start; slot {other(slot)} was started from the recovery page",
+        )
     return Why(
         "kernel",
         f"the kernel of slot {slot} never reached user space in {TRIES} starts: panic or hang, "
@@ -157,11 +162,11 @@ def begin(ledger: Ledger) -> Meaning:
     Raises:
         UpdateError: the card refused.
     """
-    _mend_environment(ledger)
+    lost = _mend_environment(ledger)
     card = ledger.card
     start = Start(
-        ledger.record, ledger.running, ledger.environment, ledger.boot, card.passed_over(),
-        card.last_words(), card.broken_check(),
+        ledger.record, ledger.running, ledger.environment, ledger.boot, lost,
+        card.passed_over(), card.last_words(), card.broken_check(),
     )  # fmt: skip
     found = meaning(start)
     match found:
@@ -191,12 +196,12 @@ def order_of(record: SlotRecord, running: str) -> tuple[str, ...]:
     return (running, spare) if record.facts(spare).state == "good" else (running,)
 
 
-def _mend_environment(ledger: Ledger) -> None:
+def _mend_environment(ledger: Ledger) -> bool:
     found = ledger.card.environment.read()
     # The boot script repairs the first copy as it counts; then only its word is left of it.
     source = ledger.card.environment_source() or found.source
     if source == "primary":
-        return
+        return False
     ledger.note(
         "recovered",
         slot=ledger.running,
@@ -206,6 +211,7 @@ def _mend_environment(ledger: Ledger) -> None:
         detail="; ".join(found.problems),
     )
     ledger.write_environment(found.environment)
+    return True
 
 
 def _count_start(ledger: Ledger) -> None:
