@@ -50,7 +50,8 @@ fi
 test -n "${BOOT_ORDER}" || setenv BOOT_ORDER "A B"
 test -n "${BOOT_A_LEFT}" || setenv BOOT_A_LEFT 3
 test -n "${BOOT_B_LEFT}" || setenv BOOT_B_LEFT 3
-echo "Leyden: boot environment from ${env_from}: order ${BOOT_ORDER}, tries left A ${BOOT_A_LEFT}, B ${BOOT_B_LEFT}"
+setenv tries "A ${BOOT_A_LEFT}, B ${BOOT_B_LEFT}"
+echo "Leyden: boot environment from ${env_from}: order ${BOOT_ORDER}, tries left ${tries}"
 
 # An emulator has no serial number of its own (none, or zeros): there it may be set with the counters.
 # A real board keeps its own, whatever card is put into it.
@@ -67,7 +68,8 @@ if test -e ${boot_dev}:${distro_bootpart} extra-args.txt; then
   env import -t ${work_at} ${filesize} extra_args
   echo "Leyden: kernel arguments added from extra-args.txt: ${extra_args}"
 fi
-setenv common_args "net.ifnames=0 panic=10 pinctrl_bcm2835.persist_gpio_outputs=0 console=tty1 quiet leyden.environment=${env_from} ${extra_args}"
+setenv common_args "net.ifnames=0 panic=10 pinctrl_bcm2835.persist_gpio_outputs=0"
+setenv common_args "${common_args} console=tty1 quiet leyden.environment=${env_from} ${extra_args}"
 
 # The firmware's device tree knows this very board: memory, serial number, MAC address. A slot's own
 # tree stands in only where there is none.
@@ -141,7 +143,8 @@ for slot in ${BOOT_ORDER}; do
       if test -z "${dtb}"; then
         load ${boot_dev}:${part} ${dtb_at} /dtb/${fdtfile} && setenv slot_dtb ${dtb_at}
       fi
-      setenv bootargs "root=PARTUUID=4c45594e-0${part} leyden.slot=${slot} rauc.slot=${slot} leyden.why=${why} ro rootwait ${common_args}"
+      setenv bootargs "root=PARTUUID=4c45594e-0${part} ro rootwait leyden.slot=${slot} rauc.slot=${slot}"
+      setenv bootargs "${bootargs} leyden.why=${why} ${common_args}"
       echo "Leyden: starting the kernel of slot ${slot}"
       booti ${kernel_at} ${initrd_at}:${initrd_size} ${slot_dtb}
       echo "Leyden: the kernel of slot ${slot} was refused; passed over"

@@ -189,10 +189,20 @@ def test_superblocks_that_are_gone_cost_no_data_while_there_is_one_left(
 def test_data_that_calls_itself_sound_and_cannot_be_mounted_is_repaired_not_made_anew(
     partition: Partition,
 ) -> None:
-    partition.results(mount="32 32", e2fsck="0 1")
+    partition.results(mount="32 32", e2fsck="1 1")
     assert partition.prepare() == "true false false false repaired"
     again = mounted(partition)
     assert partition.calls == [again, "e2fsck -f", again, "e2fsck -f", again]
+
+
+def test_data_without_a_fault_that_cannot_be_mounted_is_left_as_it_is(
+    partition: Partition,
+) -> None:
+    partition.results(mount="32 32", e2fsck="0")
+    assert partition.prepare() == "false false false false clean"
+    assert not any(call.startswith("mke2fs") for call in partition.calls)
+    assert partition.calls[-1].startswith("mount -t tmpfs")
+    assert partition.notes == ["data-volatile"]
 
 
 def test_only_when_all_repairs_have_failed_it_is_made_anew(partition: Partition) -> None:

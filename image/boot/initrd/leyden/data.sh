@@ -21,12 +21,13 @@ written to it, or its partition table is damaged. Nothing will be kept over a re
 		data_protected "$1"
 	else
 		data_grow_partition
-		data_reset_or_open "$1" || data_volatile "$1" "The data partition ($DATA) can neither be \
-used nor made anew: the card is worn out or damaged. Nothing will be kept over a restart."
+		data_reset_or_open "$1" || data_volatile "$1" "$DATA_TROUBLE Nothing will be kept over a restart."
 	fi
 }
 
 data_reset_or_open() { # MOUNTPOINT
+	DATA_TROUBLE="The data partition ($DATA) can neither be used nor made anew: the card is worn out or \
+damaged."
 	if [ "$RESET" = yes ]; then
 		data_make discard && data_mount "$1" || return 1
 		DATA_RESET=true
@@ -45,14 +46,21 @@ settings, passwords and records are gone."
 # The order of repairs: what loses nothing; whatever it takes; that again, since with a superblock from
 # a backup e2fsck replays the journal, stops and wants to be started anew; the same with the second and
 # third backup, since a power cut while the kernel grows the file system can tear the superblock and its
-# first backup at once.
+# first backup at once. What is found to be without a fault and still cannot be mounted is left alone:
+# it is not the data that is wrong.
 data_open() { # MOUNTPOINT
 	ext4_look "$DEV/$DATA"
 	if [ "$FS_STATE" = sound ]; then
 		data_mount "$1" && return 0
 	fi
 	for courage in -p -y -y "-y $SECOND_BACKUP" -y "-y $THIRD_BACKUP" -y; do
-		data_repair "$courage" && data_mount "$1" && return 0
+		data_repair "$courage" || continue
+		data_mount "$1" && return 0
+		if [ "$DATA_FSCK" = clean ]; then
+			DATA_TROUBLE="The data partition ($DATA) is without a fault, but this version cannot mount it; \
+it has been left as it is."
+			return 1
+		fi
 	done
 	DATA_FSCK=failed
 	data_make nodiscard && data_mount "$1" || return 1

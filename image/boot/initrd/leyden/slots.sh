@@ -105,7 +105,8 @@ slot_record_newest() {
 slot_record_copy() {
 	copy=$(tr -d '\000' | head -n 2)
 	# shellcheck disable=SC2046
-	set -- $(printf '%s\n' "$copy" | sed -n '1s/^leyden-slots 1 0*\([0-9]*\) \([0-9a-f]*\) 0*\([0-9]*\)$/\1 \2 \3/p')
+	set -- $(printf '%s\n' "$copy" | sed -n \
+		'1s/^leyden-slots 1 0*\([0-9]*\) \([0-9a-f]*\) 0*\([0-9]*\)$/\1 \2 \3/p')
 	[ $# -eq 3 ] || return 0
 	text=$(printf '%s\n' "$copy" | sed -n 2p)
 	sum=$(printf '%s %s\n%s' "$1" "$3" "$text" | crc32_bytes | od -An -tx4 | tr -d ' ')
