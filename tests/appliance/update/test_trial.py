@@ -112,7 +112,8 @@ def test_a_committed_slot_that_turns_sick_is_reported_once_and_never_restarted(
     machine: Machine,
 ) -> None:
     machine.fill("A", Contents("0.1.0", "sick"))
-    for _ in range(5):
+    for number in range(5):
+        machine.vitals.problem = f"it is sick on purpose, event {number}"
         assert machine.start_once() == "A"
     failed = [entry for entry in machine.history() if entry.what == "failed"]
     assert len(failed) == 1
@@ -132,15 +133,16 @@ def test_starts_of_a_committed_slot_count_anew_as_soon_as_user_space_is_reached(
     assert machine.recoveries == 0
 
 
+@pytest.mark.parametrize(("does", "code"), [("panics", "committed-lost"), ("broken", "loader")])
 def test_a_committed_slot_that_no_longer_starts_gives_way_to_the_one_before(
-    machine: Machine,
+    machine: Machine, does: str, code: str
 ) -> None:
     machine.install(Contents(NEW))
     machine.power_on()
-    machine.fill("B", Contents(NEW, "panics"))
+    machine.fill("B", Contents(NEW, does))
     assert machine.power_on() == "A"
     last = machine.history()[-1]
-    assert (last.what, last.slot, last.code) == ("rolled-back", "B", "committed-lost")
+    assert (last.what, last.slot, last.code) == ("rolled-back", "B", code)
     assert machine.ledger().record.committed == "A"
     assert machine.variables().order == ("A",)
 

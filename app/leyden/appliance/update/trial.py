@@ -111,15 +111,21 @@ def _what_was_noted(trial: Trial, start: Start) -> Why | None:
     slot = trial.slot
     if trial.reason:
         return Why(trial.code, trial.reason)
+    if before_user_space := _what_was_noted_early(slot, start):
+        return before_user_space
+    if start.broken_check[0] == slot:
+        words = f"the health check of slot {slot} itself broke: {start.broken_check[1]}"
+        return Why("check", words)
+    return None
+
+
+def _what_was_noted_early(slot: str, start: Start) -> Why | None:
     if slot in start.passed_over:
         words = f"the boot loader could not load slot {slot}: {start.passed_over[slot]}"
         return Why("loader", words)
     if start.last_words[0] == slot:
         words = f"slot {slot} did not find its way to its root: {start.last_words[1]}"
         return Why("initrd", words)
-    if start.broken_check[0] == slot:
-        words = f"the health check of slot {slot} itself broke: {start.broken_check[1]}"
-        return Why("check", words)
     return None
 
 
@@ -177,7 +183,7 @@ def begin(ledger: Ledger) -> Meaning:
         case Meaning.CUT_SHORT:
             _cut_short(ledger)
         case Meaning.FELL_BACK:
-            _fall_back(ledger)
+            _fall_back(ledger, start)
         case Meaning.COMMITTED if ledger.fresh:
             _first_start(ledger)
     if found is not Meaning.TRIAL:
@@ -255,14 +261,15 @@ def _drop_trial(ledger: Ledger, trial: Trial, what: str, why: Why, detail: str) 
     ledger.keep(record, what, **_names(trial), code=why.code, reason=why.reason, detail=detail)
 
 
-def _fall_back(ledger: Ledger) -> None:
+def _fall_back(ledger: Ledger, start: Start) -> None:
     lost = ledger.record.committed
     facts = ledger.record.facts(lost)
-    why = (
+    why = _what_was_noted_early(lost, start) or Why(
+        "committed-lost",
         f"slot {lost} was known to work and used up its starts without reaching user space: "
-        "panic, hang, damaged files or power cuts"
+        "panic, hang or power cuts",
     )
-    bad = SlotFacts(facts.version, facts.epoch, "bad", why)
+    bad = SlotFacts(facts.version, facts.epoch, "bad", why.reason)
     release = ledger.release
     record = SlotRecord(ledger.running, None, ledger.record.slots).with_slot(lost, bad)
     ledger.keep(
@@ -271,8 +278,8 @@ def _fall_back(ledger: Ledger) -> None:
         slot=lost,
         version=facts.version,
         from_version=release.version,
-        code="committed-lost",
-        reason=why,
+        code=why.code,
+        reason=why.reason,
         detail=f"slot {ledger.running} with {release.version} runs now and counts as known to work",
     )
 
@@ -352,22 +359,32 @@ def _give_up(ledger: Ledger, trial: Trial, verdict: Verdict) -> After:
 
 
 def _report(ledger: Ledger, verdict: Verdict) -> After:
-    facts = ledger.record.facts(ledger.running)
-    if facts.detail != verdict.reason:  # said once, not at each start
-        kept = msgspec.structs.replace(
-            facts_of(ledger.release.version, ledger.release.epoch), detail=verdict.reason
-        )
-        what = "healthy" if verdict.healthy else "failed"
-        ledger.keep(
-            ledger.record.with_slot(ledger.running, kept),
-            what,
-            slot=ledger.running,
-            version=ledger.release.version,
-            code=verdict.code,
-            reason=verdict.reason,
-            detail="this slot is committed: nothing is restarted or taken back",
-        )
+    if not _was_said(ledger, verdict):
+        _say_how_it_is(ledger, verdict)
     return After.NOTHING if verdict.healthy else After.REPORT
+
+
+def _was_said(ledger: Ledger, verdict: Verdict) -> bool:
+    # Once, not at each start; the words may differ in a number from start to start.
+    record, entry = ledger.record, ledger.record.entry
+    was_sick = bool(record.facts(ledger.running).detail)
+    if verdict.healthy or not was_sick:
+        return verdict.healthy and not was_sick
+    return entry is not None and (entry.slot, entry.code) == (ledger.running, verdict.code)
+
+
+def _say_how_it_is(ledger: Ledger, verdict: Verdict) -> None:
+    release = ledger.release
+    facts = SlotFacts(release.version, release.epoch, "good", verdict.reason)
+    ledger.keep(
+        ledger.record.with_slot(ledger.running, facts),
+        "healthy" if verdict.healthy else "failed",
+        slot=ledger.running,
+        version=release.version,
+        code=verdict.code,
+        reason=verdict.reason,
+        detail="well again" if verdict.healthy else "this slot is committed: it stays",
+    )
 
 
 def _names(trial: Trial) -> dict[str, str]:
