@@ -10,18 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from appliance.running import eventually
 from appliance.update.machine import JumpingClock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leyden.appliance.assemble import Appliance, assemble
+from leyden.appliance.backend import RuntimeBackend
+from leyden.appliance.plan import DevicePlan, Plan
 from leyden.appliance.update.card import Card
 from leyden.appliance.update.gate import LIMIT_S, before_now, judge, wait
 from leyden.appliance.update.slots import Before
 from leyden.appliance.update.vitals import CardVitals, _ipv6_of
 from leyden.eventlog.recorder import Recorder
-from leyden.eventlog.schema import About
-from leyden.kernel import NS, EventStream, SystemExecutor
-from leyden.link.protocol import HelloAnswer
+from leyden.kernel import NS, SystemExecutor
+from leyden.link.server import LinkServer
 
 BOTH = ("http", "https")
 
@@ -211,36 +214,39 @@ def test_addresses_are_those_of_the_network_not_of_the_machine_itself(tmp_path: 
     assert _ipv6_of(tmp_path / "none", ["eth0"]) == ()
 
 
-def test_the_log_is_healthy_when_the_newest_event_is_on_the_card(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[Card, Appliance]]:
+    """A runtime in this process, with its log on a card and its link open."""
+    card, executor = Card(tmp_path), SystemExecutor()
+    card.link.parent.mkdir(parents=True)
+    device = DevicePlan("host", "host", period_s=0.2)
+    plan = Plan("desk", mock=True, devices=(device,))
+    appliance = assemble(plan, executor, store=Recorder(card.log, executor))
+    backend = RuntimeBackend(appliance, card)
+    server = LinkServer(card.link, backend, executor=executor)
+    backend.start()
+    server.start()
+    lane = executor.start_lane("runtime", lambda: appliance.runtime.run() and None)
+    yield card, appliance
+    appliance.runtime.request_shutdown("the test is over")
+    lane.join(10)
+    backend.stop()
+    server.stop()
+    appliance.close()
+
+
+def test_a_running_appliance_shows_its_devices_and_its_log(
+    running: tuple[Card, Appliance],
 ) -> None:
-    card = Card(tmp_path)
-    executor = SystemExecutor()
-    recorder = Recorder(card.log, executor)
-    events = EventStream(executor, recorder)
-    events.declare_system("runtime.booted")
-    recorder.start(About("boot", {}, {}), events.routes, lambda *_: None, events.scans)
-    events.publish_now("runtime.booted", None, source="test")
-    recorder.close()
-    head = events.head
-
-    def hello(number: int, boot: int) -> HelloAnswer:
-        return HelloAnswer("0", "x", boot, number, 0, 0, "synced")
-
-    class Client:
-        def __init__(self, *_: object, **__: object) -> None: ...
-        def __enter__(self) -> Client:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-        def hello(self) -> HelloAnswer:
-            return answer
-
-    monkeypatch.setattr("leyden.appliance.update.vitals.LinkClient", Client)
+    card, _ = running
     vitals = CardVitals(card)
-    answer = hello(head, events.boot)
-    assert vitals.log() == ""
-    answer = hello(head + 1, events.boot)
-    assert f"event {head + 1} of this start is not in" in vitals.log()
-    answer = hello(head, events.boot + 1)
-    assert "is not in" in vitals.log()
+    eventually(lambda: vitals.devices() == {"host": "online"}, 10, "the device")
+    eventually(lambda: vitals.log() == "", 10, "an event on the card")
+
+
+def test_a_log_that_is_not_written_is_noticed(running: tuple[Card, Appliance]) -> None:
+    card, _ = running
+    vitals = CardVitals(card)
+    eventually(lambda: vitals.log() == "", 10, "an event on the card")
+    card.log.rename(card.log.with_name("moved"))
+    assert "of this start is not in" in vitals.log()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import shutil
@@ -17,9 +18,10 @@ from leyden.appliance.assemble import assemble
 from leyden.appliance.backend import RuntimeBackend
 from leyden.appliance.plan import Plan
 from leyden.appliance.update.card import Card
+from leyden.appliance.update.environment import ENVIRONMENT_BYTES
 from leyden.appliance.update.events import ROUTE, UpdateEvents
 from leyden.appliance.update.history import FILE, History, read_history
-from leyden.appliance.update.slots import Entry
+from leyden.appliance.update.slots import NAMES, Entry
 from leyden.eventlog.recorder import Recorder
 from leyden.kernel import SimulatedExecutor
 from leyden.link.protocol import Query, SystemAnswer
@@ -298,3 +300,23 @@ def test_a_runtime_on_a_card_follows_the_history(machine: Machine, tmp_path: Pat
     assert "updates" in {service.name for service in appliance.runtime.services()}
     backend.stop()
     executor.close()
+
+
+# The files on the card that others read
+
+
+def test_rauc_and_the_boot_loaders_tools_look_where_we_look() -> None:
+    card, root = Card(), ROOT / "systemd/root/etc"
+    config = configparser.ConfigParser()
+    config.read(root / "rauc/system.conf")
+    for number, slot in enumerate(NAMES):
+        told = config[f"slot.rootfs.{number}"]
+        assert (told["device"], told["bootname"]) == (str(card.slot(slot)), slot)
+    assert config["system"]["activate-installed"] == "false"
+    assert config["system"]["bundle-formats"] == "plain"
+    (line,) = (
+        line for line in (root / "fw_env.config").read_text().splitlines() if line[:1] != "#"
+    )
+    disk, offset, size = line.split()
+    assert (disk, int(offset, 0)) == (str(card.disk), card.environment._areas["primary"].offset)
+    assert int(size, 0) == ENVIRONMENT_BYTES
