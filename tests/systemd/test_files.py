@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from systemd.units import TREE, drop_ins, our_units
+from systemd.units import TREE, drop_ins, our_units, read_unit
 
 from leyden.appliance.choosing import DEFAULT
 from leyden.appliance.config import load
@@ -184,3 +184,22 @@ def test_a_new_preseed_has_its_turn_at_any_later_start(card: Card, name: str) ->
     (card.data / "preseed.seen").write_text("[system]\n")
     (card.boot / name).write_text('[system]\nhostname = "cellar"\n')
     assert card.asks_for_first_boot()
+
+
+# Does the panel wait for its certificate?
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_only_where_there_is_no_certificate_the_panel_waits_for_one(
+    tmp_path: Path, there: bool
+) -> None:
+    leaf = tmp_path / "data/leyden/identity/leaf.pem"
+    leaf.parent.mkdir(parents=True)
+    leaf.write_text("a certificate" if there else "")
+    generator = TREE / "usr/lib/systemd/system-generators/leyden-generator"
+    folders = [str(tmp_path / name) for name in ("normal", "early", "late")]
+    subprocess.run([str(generator), *folders], check=True, env={"LEYDEN_ROOT": str(tmp_path)})
+    drop_in = tmp_path / "normal/leyden-panel.service.d/first-start.conf"
+    assert drop_in.exists() is not there
+    if not there:
+        assert read_unit(drop_in).words("Unit.After") == {"leyden-certificates.service"}
