@@ -52,8 +52,10 @@ fetch-browser:
 	  echo "to run them: sudo apt-get install chromium"; \
 	fi
 
+IMAGE := PYTHONPATH=image $(BIN)/python -m leyden_image
+
 image: setup ## build the SD card's image: build/leyden-<version>-arm64.img.zst
-	PYTHONPATH=image $(BIN)/python -m leyden_image build
+	$(IMAGE) build
 
 HIL := .venv-hil
 TARGET ?= qemu-virt
@@ -64,10 +66,12 @@ $(HIL)/.stamp: requirements-hil.lock
 	$(HIL)/bin/pip install --quiet --require-hashes --requirement requirements-hil.lock
 	@touch $@
 
-hil: $(HIL)/.stamp browser ## boot the image on TARGET (qemu-virt, qemu-raspi3b, pi-bench) and test it
+hil: setup $(HIL)/.stamp browser ## boot the image on TARGET (qemu-virt, qemu-raspi3b, pi-bench) and test it
+	$(IMAGE) host --rig
 	PYTHONPATH=hil $(HIL)/bin/python -m leyden_hil run $(TARGET)
 
-hil-full: $(HIL)/.stamp browser ## every row on every emulated target; takes hours
+hil-full: setup $(HIL)/.stamp browser ## every row on every emulated target; takes hours
+	$(IMAGE) host --rig
 	PYTHONPATH=hil $(HIL)/bin/python -m leyden_hil run --full qemu-virt qemu-virt-uboot qemu-raspi3b
 
 bench: setup ## measure against the peers in one run; QUICK=1 takes under a minute
