@@ -51,6 +51,7 @@ class Appliance:
         self._machine = machine
         self._starter = starter
         self._panel: Panel | None = None
+        self._panels: list[Panel] = []  # all that were made, to be hung up
 
     # Parts
 
@@ -70,7 +71,8 @@ class Appliance:
 
     def new_panel(self, authority: str | None = None) -> Panel:
         """Return a new client of the panel, that nobody has signed in with."""
-        return self._make_panel(authority)
+        self._panels.append(self._make_panel(authority))
+        return self._panels[-1]
 
     @property
     def card(self) -> Card:
@@ -188,8 +190,8 @@ class Appliance:
     def forget(self) -> None:
         """Drop connections to a boot that is over."""
         self.shell.hang_up()
-        if self._panel is not None:
-            self._panel.hang_up()
+        for panel in self._panels:
+            panel.hang_up()
 
     # Questions
 

@@ -102,6 +102,7 @@ class Rig:
             made = self._made(card, name, preseed, conditions)
             self.target.get_strategy().transition(state)
             yield made
+            made.forget()
         finally:
             self.target.get_strategy().transition(State.OFF)
             self.target.get_driver(EmulatorDriver).eject()
