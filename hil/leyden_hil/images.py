@@ -13,6 +13,7 @@ from leyden_hil.card import tool
 from leyden_hil.errors import InfraError
 
 VARIABLE: Final = "LEYDEN_IMAGE"
+_KEPT: Final = 2  # unpacked images: this run's, and one that another may be about
 TOOLS: Final = {
     "qemu-system-aarch64": "qemu-system-arm",
     "setpriv": "util-linux",
@@ -61,8 +62,13 @@ def _newest(build: Path) -> list[Path]:
 
 
 def _unpacked(image: Path, folder: Path) -> Path:
+    """Return an image unpacked, under a name of its own: another run may use an older one."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / image.stem
-    if not path.exists() or path.stat().st_mtime < image.stat().st_mtime:
-        tool(["zstd", "-q", "-d", "-f", "--sparse", str(image), "-o", str(path)])
+    path = folder / f"{image.stem.removesuffix('.img')}-{image.stat().st_mtime_ns:x}.img"
+    if not path.exists():
+        part = path.with_suffix(f".{os.getpid()}")
+        tool(["zstd", "-q", "-d", "-f", "--sparse", str(image), "-o", str(part)])
+        part.rename(path)
+    for old in sorted(folder.glob("*.img"), key=lambda each: each.stat().st_mtime)[:-_KEPT]:
+        old.unlink()
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,12 @@ def appliance(shared: Shared) -> Appliance:
 @pytest.fixture(scope="session")
 def bundles(rig: Rig) -> Bundles:
     """Updates for the image of this run."""
-    return Bundles(rig.image, rig.folder.parent.parent / "bundles" / digest(rig.image))
+    folder = rig.folder.parent.parent / "bundles"
+    own = folder / digest(rig.image)
+    for old in folder.glob("*"):
+        if old != own:
+            shutil.rmtree(old)
+    return Bundles(rig.image, own)
 
 
 @pytest.fixture

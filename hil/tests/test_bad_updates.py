@@ -14,7 +14,7 @@ from leyden_hil.bundles import Bundles, seeding
 from leyden_hil.rig import Rig, Shared
 from leyden_image.bundle import BAD
 
-pytestmark = [pytest.mark.lg_feature(["boot-loader", "fast-card"])]
+pytestmark = [pytest.mark.full, pytest.mark.lg_feature(["boot-loader", "fast-card"])]
 
 LOOK_S: Final = 300.0
 REFUSED: Final = 3  # exit code

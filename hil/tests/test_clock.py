@@ -10,7 +10,7 @@ import pytest
 from leyden_hil.plugin import Measure
 from leyden_hil.starting import Conditions
 
-pytestmark = [pytest.mark.lg_feature(["emulated", "direct"])]
+pytestmark = [pytest.mark.full, pytest.mark.lg_feature(["emulated", "direct"])]
 EPOCH = "1970-01-01T00:00:00"
 
 

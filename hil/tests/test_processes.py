@@ -32,6 +32,7 @@ def _kill_and_wait(appliance: Appliance, unit: str, signal: str = "KILL") -> flo
     return appliance.until(back, BACK_S, f"{unit} runs again after SIG{signal}")
 
 
+@pytest.mark.full
 def test_every_service_that_is_killed_runs_again(appliance: Appliance, measure: Measure) -> None:
     services = _services(appliance)
     assert {"leyden-runtime.service", "leyden-panel.service"} <= set(services)
@@ -58,7 +59,10 @@ def test_a_killed_runtime_leaves_a_gap_that_says_so_and_the_panel_stays(
     assert any("gap" in event for event in appliance.panel.events(before)), "no gap was told"
 
 
-@pytest.mark.parametrize("unit", ["leyden-runtime.service", "leyden-panel.service"])
+@pytest.mark.parametrize(
+    "unit",
+    ["leyden-runtime.service", pytest.param("leyden-panel.service", marks=pytest.mark.full)],
+)
 def test_one_that_hangs_is_seen_by_its_watchdog(
     appliance: Appliance, measure: Measure, unit: str
 ) -> None:

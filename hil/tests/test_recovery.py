@@ -13,7 +13,7 @@ from leyden_hil.errors import TargetError
 from leyden_hil.lab import State
 from leyden_hil.plugin import Measure
 
-pytestmark = pytest.mark.lg_feature(["boot-loader", "fast-card"])
+pytestmark = [pytest.mark.full, pytest.mark.lg_feature(["boot-loader", "fast-card"])]
 
 RECOVERY_S = 240.0
 
@@ -55,7 +55,6 @@ def test_both_slots_ruined_is_said_on_a_page_and_on_the_console(
         assert {environment["BOOT_A_LEFT"], environment["BOOT_B_LEFT"]} == {"3"}
 
 
-@pytest.mark.full
 def test_a_lost_boot_environment_falls_back_to_its_copy_and_then_to_defaults(fresh: Any) -> None:
     def lose_first(card: Card) -> None:
         card.erase(1 << 20, 0x2000)

@@ -81,6 +81,7 @@ def test_a_data_partition_with_single_damaged_blocks_is_repaired(fresh: Any) -> 
         assert said == "kept" or remade
 
 
+@pytest.mark.full
 def test_a_card_that_is_too_small_comes_up_and_is_said(fresh: Any) -> None:
     def shrink(card: Card) -> None:
         end = card.span(DATA).offset + 4 * MIB
@@ -92,6 +93,7 @@ def test_a_card_that_is_too_small_comes_up_and_is_said(fresh: Any) -> None:
         assert box.new_panel().health() is not None
 
 
+@pytest.mark.full
 def test_a_full_boot_partition_stops_nothing_and_is_said(fresh: Any, rig: Rig) -> None:
     def fill(card: Card) -> None:
         card.put("filler.bin", bytes(max(0, card.free() - 4096)))
@@ -101,6 +103,7 @@ def test_a_full_boot_partition_stops_nothing_and_is_said(fresh: Any, rig: Rig) -
         assert box.new_panel().health() is not None
 
 
+@pytest.mark.full
 @pytest.mark.lg_feature("direct")
 def test_a_boot_partition_that_cannot_be_read_stops_nothing(fresh: Any) -> None:
     """Started directly: a boot loader would have nothing to start from."""
@@ -116,6 +119,7 @@ def test_a_boot_partition_that_cannot_be_read_stops_nothing(fresh: Any) -> None:
         assert re.search("boot partition", notes, re.IGNORECASE), notes
 
 
+@pytest.mark.full
 def test_a_write_protected_card_stops_nothing_and_is_said(fresh: Any) -> None:
     """The little switch: nothing can be kept, and the appliance runs without memory."""
     with fresh(state=State.BOOT, conditions=Conditions(write_protected=True)) as box:
@@ -126,6 +130,7 @@ def test_a_write_protected_card_stops_nothing_and_is_said(fresh: Any) -> None:
         assert re.search("write|read-only|memory", notes, re.IGNORECASE), notes
 
 
+@pytest.mark.full
 def test_a_file_on_the_boot_partition_resets_everything(fresh: Any, rig: Rig) -> None:
     with fresh() as box:
         key = box.shell.ask("sha256sum /data/leyden/identity/device.key")

@@ -24,6 +24,7 @@ def test_a_kernel_panic_ends_in_a_restart(fresh: Any, measure: Measure) -> None:
         measure("panic to panel", box.machine.lives - number, "restarts", "== 1")
 
 
+@pytest.mark.full
 @pytest.mark.lg_feature("watchdog")
 def test_a_hanging_init_is_ended_by_the_hardware_watchdog(fresh: Any, measure: Measure) -> None:
     with fresh() as box:
