@@ -37,7 +37,7 @@ def test_the_newest_counts_and_the_named_one_more(
 @pytest.mark.skipif(shutil.which("zstd") is None, reason="zstd is not installed")
 def test_a_compressed_one_is_unpacked_under_a_name_of_its_own(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
-    seen = []
+    seen: list[Path] = []
     for content in (b"one", b"two", b"three"):
         plain.write_bytes(content)
         image = tmp_path / "leyden-0.1.img.zst"
