@@ -18,6 +18,7 @@ from leyden_hil.results import FILE, Attempt, by_test, read, verdict
 HIL: Final = Path(__file__).resolve().parent.parent
 BUILD: Final = HIL.parent / "build"
 PASSED, FAILED, USAGE, BROKEN = 0, 1, 2, 3
+_NOTHING: Final = 5  # pytest's code for a run without tests
 _ATTEMPTS: Final = 3  # of a test that the rig could not try
 
 
@@ -89,6 +90,8 @@ def _run_target(target: str, image: images.Image, name: str, options: argparse.N
         if not again:
             break
         code = subprocess.run([*line, "--attempt", str(attempt), *again], check=False).returncode
+        if code == _NOTHING:
+            raise InfraError(f"{target} has no row that fits; `--full` has those not in CI yet")
         if code not in (0, 1):  # not what tests say, but pytest itself
             raise InfraError(f"{target}: pytest ended with {code}; its output above says why")
     return _judge(_of_run(folder, name), target)

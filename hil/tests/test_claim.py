@@ -18,6 +18,7 @@ CODE = r"claim code\s+((?:[0-9A-HJKMNP-TV-Z]{4}-?){3})"
 pytestmark = pytest.mark.lg_feature("card")
 
 
+@pytest.mark.full
 def test_the_code_claims_it_over_tls_and_is_gone_afterwards(
     fresh: Any, rig: Rig, measure: Measure
 ) -> None:

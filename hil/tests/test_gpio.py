@@ -89,6 +89,7 @@ def test_an_output_is_seen_at_the_chip_and_let_go_when_its_owner_is_killed(
     assert _level(appliance) == 0, "an output came back on after a crash"
 
 
+@pytest.mark.full
 @pytest.mark.lg_feature("gpio-sim")
 def test_edges_are_counted_by_the_kernel_and_levels_follow(
     fresh: Any, rig: Rig, measure: Measure

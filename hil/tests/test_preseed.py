@@ -48,6 +48,7 @@ MALFORMED = [
 ]
 
 
+@pytest.mark.full
 def test_everything_that_is_asked_for_is_so_and_no_secret_stays(
     fresh: Any, rig: Rig, measure: Measure
 ) -> None:
@@ -84,6 +85,7 @@ def test_everything_that_is_asked_for_is_so_and_no_secret_stays(
         measure("complaints", notes.count('"what":"preseed'), "")
 
 
+@pytest.mark.full
 def test_each_malformed_field_is_left_out_with_words_and_the_rest_counts(
     fresh: Any, rig: Rig, measure: Measure
 ) -> None:

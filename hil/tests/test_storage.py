@@ -27,6 +27,7 @@ def _noise(size: int) -> bytes:
     return random.Random(size).randbytes(size)  # noqa: S311  # damage, no secret
 
 
+@pytest.mark.full
 def test_a_full_disk_stops_nothing_and_is_said(fresh: Any, measure: Measure) -> None:
     with fresh(size_mb=512) as box:
         box.shell.run("dd if=/dev/zero of=/data/filler bs=1M; sync", limit_s=300)
@@ -50,6 +51,7 @@ def _says(box: Appliance, since: int, route: str) -> bool:
     return any(event.get("route") == route for event in box.panel.events(since, "log."))
 
 
+@pytest.mark.full
 def test_a_damaged_data_partition_is_made_anew_and_said(fresh: Any, rig: Rig) -> None:
     with fresh() as box:
         before = box.panel.data("/api/v1/system")["certificate"]["fingerprint"]

@@ -11,6 +11,7 @@ from leyden_hil.plugin import Measure
 pytestmark = pytest.mark.lg_feature("emulated")
 
 
+@pytest.mark.full
 def test_a_kernel_panic_ends_in_a_restart(fresh: Any, measure: Measure) -> None:
     with fresh() as box:
         number = box.machine.lives
