@@ -23,7 +23,7 @@ DEBIAN: Final = {
 # Units of Debian packages that the preset switches on.
 DEBIAN_UNITS: Final = {
     "systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service",
-    "nftables.service", "systemd-pstore.service", "fstrim.timer",
+    "nftables.service", "fstrim.timer",
 }  # fmt: skip
 # What has to be up before anything of ours may be needed: waited for by all of the system.
 WAY_UP: Final = {
