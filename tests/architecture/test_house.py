@@ -14,7 +14,7 @@ import leyden
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
     path
-    for root in ("app", "drivers", "tests", "hil")
+    for root in ("app", "drivers", "tests", "image", "hil")
     for path in (ROOT / root).rglob("*.py")
     if "trees" not in path.parts
 )
