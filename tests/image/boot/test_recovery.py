@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from image.boot.shells import INITRD, output_of, run_shell
+from image.boot.shells import INITRD, LIBRARY, output_of, run_shell
 
 from leyden.appliance.update import environment
 from leyden.appliance.update.card import Card
@@ -157,6 +158,29 @@ def test_a_bundle_that_is_wrong_is_not_written(
     assert words in said
     assert slot.read_bytes() == bytes(8192)
     assert card.read_bytes() == bytes(16 << 20)
+
+
+def test_the_browser_is_answered_while_a_slot_is_still_being_written(
+    shell: str, tmp_path: Path, card: Path
+) -> None:
+    """Whoever reads the answer waits for the last one who holds its pipe."""
+    assert card.exists()
+    (tmp_path / "records/recovery/bundles").write_text("1\tstick\tx.raucb\t0.2.0\n")
+    os.mkfifo(tmp_path / "gate")
+    script = "\n".join(
+        (
+            f". {LIBRARY}/page.sh",
+            "bundle_write() { echo begun; read -r word < gate; echo $word; }",
+            "write_slot B 1",
+        )
+    )
+    assert "303 See Other" in output_of(shell, script, folder=tmp_path)
+    # Both ends of a named pipe meet here: the job is alive, and ends now.
+    (tmp_path / "gate").write_text("ended\n")
+    job = tmp_path / "records/recovery/job"
+    while not job.read_text().endswith("ended\n"):
+        os.sched_yield()
+    assert job.read_text() == "Slot B is going to be written …\nbegun\nended\n"
 
 
 # --- what is said of the slots

@@ -132,8 +132,11 @@ write_slot() { # SLOT BUNDLE_NUMBER
 		refuse "a slot is being written already"
 	else
 		echo "Slot $1 is going to be written …" > "$RECORDS/recovery/job"
-		bundle_write "$1" "${bundle%%	*}" "$(printf '%s' "$bundle" | cut -f 2)" \
-			>> "$RECORDS/recovery/job" 2>&1 < /dev/null &
+		# `exec`, so that nothing of the web server's stays open and keeps the browser waiting.
+		(
+			exec >> "$RECORDS/recovery/job" 2>&1 < /dev/null
+			bundle_write "$1" "${bundle%%	*}" "$(printf '%s' "$bundle" | cut -f 2)"
+		) &
 		printf 'Status: 303 See Other\r\nLocation: /\r\n\r\n'
 	fi
 }

@@ -2,6 +2,7 @@
 # shellcheck shell=sh
 
 WATCHDOG_DEVICE=${WATCHDOG_DEVICE:-/dev/watchdog0}
+CONSOLE_LEVEL=${CONSOLE_LEVEL:-/proc/sys/kernel/printk}
 WATCHDOG_ARMED=false
 WATCHDOG_PID=''
 
@@ -33,7 +34,13 @@ watchdog_pet() {
 }
 
 # Leaves the watchdog running: systemd opens it within its first second and pets it from then on.
+# The kernel calls that critical, since nobody took leave of the watchdog; the console is spared it.
 watchdog_hand_over() {
-	[ -z "$WATCHDOG_PID" ] || kill -9 "$WATCHDOG_PID"
 	rm -f "$RECORDS/alive-until"
+	[ -n "$WATCHDOG_PID" ] || return 0
+	read -r shown _ < "$CONSOLE_LEVEL"
+	echo 1 > "$CONSOLE_LEVEL"
+	kill -9 "$WATCHDOG_PID"
+	wait "$WATCHDOG_PID" 2> /dev/null
+	echo "$shown" > "$CONSOLE_LEVEL"
 }
