@@ -6,7 +6,8 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NoReturn
@@ -25,16 +26,16 @@ from leyden_image.store import write_whole
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the exit code."""
     arguments = _parser().parse_args(argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        return command(arguments)
+        with _ended_like_ctrl_c():
+            return command(arguments)
     except ImageError as error:
         print(f"leyden_image: {error}", file=sys.stderr)
         return EXIT_FAILED
@@ -43,8 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def _stop(_number: int, _frame: object) -> NoReturn:
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
     """Take any wish to end as Ctrl-C, so that what was begun is cleaned up."""
+    before = {number: signal.signal(number, _stop) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 

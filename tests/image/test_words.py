@@ -136,12 +136,9 @@ def test_a_wish_to_end_is_taken_as_ctrl_c(
         raise AssertionError("the build went on")
 
     monkeypatch.setattr(cli, "build", build)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        assert main(["build"]) == EXIT_INTERRUPTED
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+    assert main(["build"]) == EXIT_INTERRUPTED
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == before
     assert "what was there before still is" in capsys.readouterr().err
 
 
