@@ -27,6 +27,7 @@ _PAGES: Final = (
     "library",
     "http-api",
     "processes",
+    "rig",
     "troubleshooting",
     "glossary",
 )
