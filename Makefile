@@ -36,11 +36,28 @@ check: setup ## format, lint, types, import contracts and the fast tests
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q -m "not browser and not process and not slow"
 
-test: setup browser ## all tests that need no hardware, real processes and a real browser included
+test: setup browser tools ## all tests that need no hardware, real processes and a real browser included
 	$(BIN)/pytest -q
 
 browser:
 	@command -v chromium > /dev/null || $(MAKE) --no-print-directory fetch-browser
+
+# What the tests of the card start besides; without them those tests are skipped and say so.
+TOOLS := busybox=busybox shellcheck=shellcheck mkimage=u-boot-tools dtc=device-tree-compiler \
+  modprobe=kmod zstd=zstd mke2fs=e2fsprogs rauc=rauc unsquashfs=squashfs-tools systemd-analyze=systemd
+
+.PHONY: tools
+tools:
+	@missing=""; for tool in $(TOOLS); do \
+	  command -v $${tool%%=*} > /dev/null || missing="$$missing $${tool#*=}"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  echo "installing$$missing for the tests of the card …"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing > /dev/null; \
+	else \
+	  echo "not here and not allowed to install:$$missing; some tests of the card will be skipped."; \
+	  echo "to run them: sudo apt-get install$$missing"; \
+	fi
 
 .PHONY: fetch-browser
 fetch-browser:
