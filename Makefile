@@ -48,7 +48,7 @@ TOOLS := busybox=busybox shellcheck=shellcheck mkimage=u-boot-tools dtc=device-t
 
 .PHONY: tools
 tools:
-	@missing=""; for tool in $(TOOLS); do \
+	@missing=""; PATH="$$PATH:/usr/sbin:/sbin"; for tool in $(TOOLS); do \
 	  command -v $${tool%%=*} > /dev/null || missing="$$missing $${tool#*=}"; done; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
