@@ -172,6 +172,10 @@ def test_runtime_and_panel_are_watched_and_started_again_for_ever(name: str) -> 
     assert unit.one("Service.WatchdogSec") == "30s"
 
 
+def test_a_message_bus_that_was_killed_comes_back() -> None:
+    assert DROP_INS["dbus.service"].one("Service.Restart") == "on-failure"
+
+
 def test_a_killed_runtime_is_started_again_within_five_seconds() -> None:
     runtime = UNITS["leyden-runtime.service"]
     assert runtime.one("Service.RestartSec") == "1s"
