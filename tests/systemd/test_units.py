@@ -172,8 +172,10 @@ def test_runtime_and_panel_are_watched_and_started_again_for_ever(name: str) -> 
     assert unit.one("Service.WatchdogSec") == "30s"
 
 
-def test_a_message_bus_that_was_killed_comes_back() -> None:
+def test_a_message_bus_that_was_killed_comes_back_and_brings_its_own_along() -> None:
     assert DROP_INS["dbus.service"].one("Service.Restart") == "on-failure"
+    for name in ("networkd", "resolved", "logind", "timesyncd"):
+        assert DROP_INS[f"systemd-{name}.service"].words("Unit.PartOf") == {"dbus.service"}
 
 
 def test_a_killed_runtime_is_started_again_within_five_seconds() -> None:
