@@ -256,11 +256,20 @@ def test_a_browser_that_falls_behind_is_told_what_it_was_spared(
     page = visit(house).open("/events")
     page.get_by_label("With readings").check()
     page.locator(".event").nth(20).wait_for()
+    # On a busy machine the flood pushes that line out of the list before anybody looks again.
     page.evaluate(
-        "() => { const end = performance.now() + 5000; while (performance.now() < end); }"
+        """() => {
+            window.spared = "";
+            new MutationObserver(() => {
+                const line = document.querySelector(".event.is-spared");
+                if (line) window.spared = line.textContent;
+            }).observe(document.body, { childList: true, subtree: true });
+            const end = performance.now() + 5000;
+            while (performance.now() < end);
+        }"""
     )
     expect(page.locator(".notice")).to_contain_text("readings passed over")
-    expect(page.locator(".event.is-spared").first).to_contain_text("passed over")
+    page.wait_for_function("window.spared.includes('passed over')")
     newest = int(page.locator(".event-n").first.text_content() or 0)
     assert newest > house.plant.base
 
