@@ -99,7 +99,8 @@ def test_its_owner_signs_in_and_sees_the_overview(
     page.goto(f"https://{appliance.name}/")
     page.screenshot(path=artefacts / "sign-in.png")
     _sign_in(page, appliance)
-    page.wait_for_function("document.querySelectorAll('svg, canvas').length > 0")
+    expect(page.locator(".tile").first).to_be_visible()
+    expect(page.locator("body")).not_to_contain_text("not connected")
     page.screenshot(path=artefacts / "overview.png", full_page=True)
     assert heard == Heard()
 
