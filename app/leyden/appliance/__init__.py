@@ -6,7 +6,8 @@
 - `assemble`: puts an appliance together from a plan
 - `backend`, `trends`: what a runtime tells over the link
 - `runtime_process`, `supervise`: the processes, and the one that keeps them running
-- `choosing`, `judge`, `plan_cache`, `attempts`: which plan a runtime runs that nobody hands one
+- `choosing`, `plan_cache`, `attempts`: which plan a runtime runs that nobody hands one
+- `judge`, `judging`: a configuration judged in a process of its own
 - `stuck`: whether a process waits in the kernel for ever
 - `folders`: the data directory
 - `identity`: who this machine is

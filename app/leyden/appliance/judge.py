@@ -1,4 +1,4 @@
-"""Judges a configuration in a process of its own: `python -m leyden.appliance.judge FILE`.
+"""Has a configuration judged in a process of its own, and returns the verdict.
 
 Reading a configuration takes pydantic and all drivers, which would stay in the runtime's memory for
 months to do a second's work. So a child reads the file, tells what it found, and ends.
@@ -30,11 +30,11 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def judge_in_child(path: Path, *, timeout_s: float = TIMEOUT_S) -> Verdict:
     """Return the verdict on a configuration file; a judge that breaks is a problem in words."""
-    command = [sys.executable, "-m", "leyden.appliance.judge", str(path)]
+    command = [sys.executable, "-m", "leyden.appliance.judging", str(path)]
     # Whatever the child sends would be taken for the runtime's own sign of life.
     environment = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
     try:
-        done = subprocess.run(  # noqa: S603 - our own module, no shell
+        done = subprocess.run(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -52,22 +52,5 @@ def judge_in_child(path: Path, *, timeout_s: float = TIMEOUT_S) -> Verdict:
         return _broken(path, f"ended with {done.returncode}: {last[:_LONGEST]}")
 
 
-def main() -> int:
-    """Judge the file that the command line names; print the verdict as JSON and return 0."""
-    # Here and not above: the runtime imports this module and must not load what it spares.
-    from leyden.appliance.config import ConfigError, load  # noqa: PLC0415
-
-    try:
-        verdict = Verdict(load(Path(sys.argv[1])))
-    except ConfigError as error:
-        verdict = Verdict(None, error.problems)
-    sys.stdout.buffer.write(msgspec.json.encode(verdict))
-    return 0
-
-
 def _broken(path: Path, what: str) -> Verdict:
     return Verdict(None, (f"{path}: could not be judged: the judge {what}",))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

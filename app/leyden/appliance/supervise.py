@@ -9,6 +9,7 @@ supervisor alone, and they end with it, however it ends.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import secrets
 import select
@@ -37,7 +38,6 @@ HUNG_S: Final = 10.0  # a runtime silent for longer is ended and started again
 START_S: Final = 30.0  # how long a runtime may take until it says READY
 STOP_S: Final = {"panel": 1.2, "runtime": 3.0}  # together below the five seconds of a Ctrl-C
 EXIT_BROKEN: Final = 1
-_EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened at
 # An address that is nobody's (RFC 5737, RFC 3849), and this machine's own.
 _ELSEWHERE: Final[dict[int, tuple[str, str]]] = {
     socket.AF_INET: ("192.0.2.1", "127.0.0.1"),
@@ -190,7 +190,7 @@ class _Supervisor:
             say("no panel; read the log with: leyden log tail --follow")
             return
         host, port = listener.getsockname()[:2]
-        named = _own_address(listener.family) if host in _EVERYWHERE else host
+        named = _own_address(listener.family) if ipaddress.ip_address(host).is_unspecified else host
         shown = f"[{named}]" if ":" in named else named
         self._invite(f"http://{shown}:{port}")
         if host not in ("127.0.0.1", "::1"):
@@ -230,7 +230,7 @@ class _Supervisor:
         child.started_ns, child.beat_ns = now, 0
         try:
             with _readable(child.stdin) as stdin:
-                child.process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
+                child.process = subprocess.Popen(
                     child.command,
                     stdin=stdin,
                     env=_environment(child.environment),

@@ -19,6 +19,7 @@ from leyden.appliance.card.places import Card
 from leyden.kernel import NS
 
 FILE: Final = "certificate.json"
+CA_FILE: Final = "leyden-ca.crt"  # on the boot partition
 NAMES: Final = ("ca.key", "ca.pem", "leaf.key", "leaf.pem")
 LIFE: Final = datetime.timedelta(days=824)  # browsers refuse more than 825 days, counted both ways
 BACKDATED: Final = datetime.timedelta(days=30)  # for browsers whose clock is behind this one

@@ -10,13 +10,12 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
-
-import msgspec
+from typing import Final
 
 from leyden.appliance.card import record, values
 from leyden.appliance.card.boot_partition import BootPartition, BootPartitionError
 from leyden.appliance.card.certificate_facts import (
+    CA_FILE,
     FILE,
     CertificateFacts,
     Today,
@@ -25,20 +24,14 @@ from leyden.appliance.card.certificate_facts import (
     read_facts,
     today,
 )
-from leyden.appliance.card.naming import hostname_of, own_name
+from leyden.appliance.card.naming import hostname_of
 from leyden.appliance.card.notes import Level, Notes
 from leyden.appliance.card.places import ACCESS_POINT_ADDRESS, PANEL_USER, Card
 from leyden.appliance.card.programs import card_of
 from leyden.appliance.card.record import RecordError, Settings
 from leyden.kernel import Clock, SystemClock
-from leyden.storage.atomic import write_atomic
 from leyden.storage.errors import explain
-from leyden.storage.files import FILES
 
-if TYPE_CHECKING:  # cryptography is loaded when something has to be made
-    from leyden.appliance.card.authority import Names, Pair
-
-CA_FILE: Final = "leyden-ca.crt"  # on the boot partition
 _LONGEST: Final = 1 << 20
 _MODES: Final = {
     "ca.key": (0o600, 0),
@@ -76,7 +69,10 @@ def keep(card: Card, notes: Notes, clock: Clock) -> None:
     hosts, addresses = _wanted(card, notes)
     facts = read_facts(card)
     if facts is None or _outdated(card, facts, (*hosts, *addresses), date):
-        _renew(card, notes, hosts, addresses, date)
+        # Nothing is made on most starts, and a board spends a second on loading what makes it.
+        from leyden.appliance.card.issuing import renew  # noqa: PLC0415 - loads cryptography
+
+        renew(card, notes, hosts, addresses, date)
     for name, (mode, user) in _MODES.items():
         card.own(card.identity / name, mode, user)
 
@@ -132,96 +128,6 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-# Making
-
-
-def _renew(
-    card: Card, notes: Notes, hosts: tuple[str, ...], addresses: tuple[str, ...], date: Today
-) -> None:
-    from leyden.appliance.card.authority import Names, make_leaf  # noqa: PLC0415 - see above
-
-    names = Names(hosts, addresses)
-    FILES.make_folder(card.identity)
-    authority = _authority(card, notes, names)
-    leaf = _leaf(card, notes, authority, names, date)
-    if leaf is None:
-        leaf = make_leaf(authority, names, date.now)
-        # The key first: a certificate without its key would be served by nobody.
-        write_atomic(card.identity / "leaf.key", leaf.key_pem, private=True)
-        card.own(card.identity / "leaf.key", 0o400, PANEL_USER)
-        write_atomic(card.identity / "leaf.pem", leaf.certificate_pem)
-        words = f"the panel has a new certificate, for {', '.join(names.hosts)}"
-        # The panel looks at the files at each handshake.
-        notes.add(Level.INFO, "certificate.made", words)
-    _write_facts(card, authority, leaf, names)
-
-
-def _authority(card: Card, notes: Notes, names: Names) -> Pair:
-    """Return the device's authority, made where there is none that can be used."""
-    from leyden.appliance.card import authority  # noqa: PLC0415 - see above
-
-    try:
-        found = authority.decode_pair(*_pair_files(card, "ca"))
-        if authority.may_sign(found, names):
-            return found
-        why = "it may not sign the panel's present names"
-    except FileNotFoundError:
-        why = ""  # a first boot
-    except authority.DamagedError as error:
-        why = str(error)
-    made = authority.make_authority(own_name(card), names)
-    write_atomic(card.identity / "ca.key", made.key_pem, private=True)
-    write_atomic(card.identity / "ca.pem", made.certificate_pem)
-    if why:
-        words = (
-            f"this device has a new certificate authority ({why}); browsers that trusted the old "
-            f"one need the new {CA_FILE}, SHA-256 {made.fingerprint}"
-        )
-        notes.add(Level.WARNING, "certificate.authority", words)
-    return made
-
-
-def _leaf(card: Card, notes: Notes, above: Pair, names: Names, date: Today) -> Pair | None:
-    """Return the present leaf if it can stay."""
-    from leyden.appliance.card import authority  # noqa: PLC0415 - see above
-
-    try:
-        found = authority.decode_pair(*_pair_files(card, "leaf"))
-        authority.require_signed(above, found)
-        if authority.names_of(found) != names.all:
-            return None
-    except FileNotFoundError:
-        return None
-    except authority.DamagedError as error:
-        notes.add(Level.INFO, "certificate.damaged", f"the panel's certificate: {error}")
-        return None
-    due = "" if date.doubt else _facts(above, found, names, "").expiring(date.now)
-    return None if due else found
-
-
-def _pair_files(card: Card, stem: str) -> tuple[bytes, bytes]:
-    folder = card.identity
-    return (folder / f"{stem}.key").read_bytes(), (folder / f"{stem}.pem").read_bytes()
-
-
-def _write_facts(card: Card, authority: Pair, leaf: Pair, names: Names) -> None:
-    facts = _facts(authority, leaf, names, digest(card.identity))
-    data = msgspec.json.format(msgspec.json.encode(facts)) + b"\n"
-    write_atomic(card.identity / FILE, data)
-
-
-def _facts(authority: Pair, leaf: Pair, names: Names, of_files: str) -> CertificateFacts:
-    certificate = leaf.certificate
-    return CertificateFacts(
-        ca_sha256=authority.fingerprint,
-        leaf_sha256=leaf.fingerprint,
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-        names=names.all,
-        digest=of_files,
-    )
 
 
 def _hand_out(card: Card, notes: Notes) -> None:

@@ -87,8 +87,8 @@ class FirstBoot:
         path = self.card.identity / DEVICE_KEY
         if path.exists():
             return
-        # Loaded for this alone, which happens once in the life of a card.
-        from leyden.appliance.card.authority import encode_key, new_key  # noqa: PLC0415
+        # Once in the life of a card; on all other starts cryptography stays unloaded.
+        from leyden.appliance.card.authority import encode_key, new_key  # noqa: PLC0415 - as said
 
         write_atomic(path, encode_key(new_key()), private=True)
 

@@ -42,9 +42,7 @@ def busctl(words: Sequence[str]) -> bytes:
     """
     command = ["busctl", "--system", "--json=short", f"--timeout={_ANSWER_S}", *words]
     try:
-        done = subprocess.run(  # noqa: S603 - no shell; the words are ours
-            command, capture_output=True, timeout=_PATIENCE_S, check=False
-        )
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise IwdError(f"busctl does not answer: {error}") from error
     if done.returncode:

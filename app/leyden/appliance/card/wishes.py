@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo
@@ -26,7 +26,8 @@ _SECRET_NAMES: Final = re.compile("pass|psk|secret|hash", re.IGNORECASE)
 
 
 def _zone(value: Any, info: ValidationInfo) -> str:
-    return values.timezone(value, info.context[ZONES])  # type: ignore[index]  # always given
+    context: Mapping[str, Any] = info.context or {}
+    return values.timezone(value, context[ZONES])
 
 
 def _hash(value: Any) -> str:

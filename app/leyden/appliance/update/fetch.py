@@ -57,7 +57,7 @@ def fetched(address: str, folder: Path, on_bytes: OnBytes, files: Files = FILES)
 
 def _fetch(address: str, target: Path, on_bytes: OnBytes, files: Files) -> None:
     try:
-        with urllib.request.urlopen(address, timeout=_SILENCE_S) as answer:  # noqa: S310 - http(s)
+        with _web().open(address, timeout=_SILENCE_S) as answer:
             length = answer.headers.get("Content-Length", "")
             total = int(length) if length.isdigit() else None
             _refuse_too_much(total or 0, target.parent)
@@ -68,6 +68,23 @@ def _fetch(address: str, target: Path, on_bytes: OnBytes, files: Files) -> None:
         raise _failed(address, _why(error.reason)) from error
     except (OSError, HTTPException) as error:
         raise _failed(address, str(error) or type(error).__name__) from error
+
+
+def _web() -> urllib.request.OpenerDirector:
+    # Web servers and nothing else: a server that redirects to a file of this machine, or to FTP,
+    # finds nobody who would open it.
+    web = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.UnknownHandler(),
+    ):
+        web.add_handler(handler)
+    return web
 
 
 def _save(

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol, cast
 
 import msgspec
 
@@ -67,7 +67,7 @@ class Rauc:
         refuse_what_is_no_bundle(path)
         arguments = (*self.command, "info", "--output-format=json-2", str(path))
         try:
-            done = subprocess.run(  # noqa: S603 - our own words, no shell
+            done = subprocess.run(
                 arguments, capture_output=True, text=True, timeout=_INSPECT_S, check=False,
                 errors="replace",
             )  # fmt: skip
@@ -84,7 +84,7 @@ class Rauc:
     def install(self, path: Path, on_progress: OnProgress) -> None:
         """Write a bundle to the slot that does not run, and leave it unbootable."""
         try:
-            process = subprocess.Popen(  # noqa: S603 - our own words, no shell
+            process = subprocess.Popen(
                 (*self.command, "install", str(path)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -103,15 +103,15 @@ class Rauc:
             raise UpdateError("write", _why_it_failed(last))
 
     def _follow(self, process: subprocess.Popen[bytes], on_progress: OnProgress) -> list[str]:
-        assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
+        said = cast("IO[bytes]", process.stdout)  # `install` has made it a pipe
         lines: list[str] = []
         rest = b""
         while True:
-            ready, _, _ = select.select([process.stdout], [], [], self.silence_s)
+            ready, _, _ = select.select([said], [], [], self.silence_s)
             if not ready:
                 words = f"rauc has said nothing for {self.silence_s:g} s; restart the appliance"
                 raise UpdateError("rauc", words)
-            chunk = process.stdout.read(4096)
+            chunk = said.read(4096)
             if not chunk:
                 return lines
             *whole, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")

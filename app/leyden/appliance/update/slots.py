@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from leyden.appliance.update.errors import UpdateError
 from leyden.storage.raw import RawArea
 
 NAMES: Final = ("A", "B")
@@ -97,9 +98,25 @@ class SlotRecord(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, slots={**self.slots, slot: facts})
 
     def with_trial(self, **changes: Any) -> SlotRecord:
-        """The same record with its trial changed; the trial has to be there."""
-        assert self.trial is not None  # noqa: S101 - callers have looked
-        return msgspec.structs.replace(self, trial=msgspec.structs.replace(self.trial, **changes))
+        """The same record with its trial changed.
+
+        Raises:
+            UpdateError: there is no trial.
+        """
+        return msgspec.structs.replace(
+            self, trial=msgspec.structs.replace(self.on_trial(), **changes)
+        )
+
+    def on_trial(self) -> Trial:
+        """The trial under way, for whoever acts on one.
+
+        Raises:
+            UpdateError: there is none.
+        """
+        if self.trial is None:
+            words = "the slot record names no update on trial; look at `leyden update status`"
+            raise UpdateError("no-trial", words)
+        return self.trial
 
 
 def other(slot: str) -> str:

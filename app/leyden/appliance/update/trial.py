@@ -221,8 +221,7 @@ def _mend_environment(ledger: Ledger) -> bool:
 
 
 def _count_start(ledger: Ledger) -> None:
-    trial = ledger.record.trial
-    assert trial is not None  # noqa: S101 - that is what makes this start a trial
+    trial = ledger.record.on_trial()
     if trial.boot == ledger.boot:
         return  # the check itself was started again, not the machine
     boots = trial.boots + 1
@@ -238,15 +237,13 @@ def _count_start(ledger: Ledger) -> None:
 
 
 def _take_back(ledger: Ledger, start: Start) -> None:
-    trial = ledger.record.trial
-    assert trial is not None  # noqa: S101 - there was one to come back from
+    trial = ledger.record.on_trial()
     why = why_it_came_back(trial, start)
     _drop_trial(ledger, trial, "rolled-back", why, f"slot {ledger.running} runs as before")
 
 
 def _cut_short(ledger: Ledger) -> None:
-    trial = ledger.record.trial
-    assert trial is not None  # noqa: S101 - there was one to be cut short
+    trial = ledger.record.on_trial()
     why = Why(
         "cut-short",
         f"the update to {trial.version} was cut short while writing; slot {trial.slot} is not "
@@ -305,8 +302,7 @@ def end(ledger: Ledger, found: Meaning, verdict: Verdict) -> After:
     """
     if found is not Meaning.TRIAL:
         return _report(ledger, verdict)
-    trial = ledger.record.trial
-    assert trial is not None  # noqa: S101 - that is what makes this start a trial
+    trial = ledger.record.on_trial()
     if not verdict.healthy:
         return _give_up(ledger, trial, verdict)
     if trial.state == "healthy" and trial.boots > 1:
