@@ -145,7 +145,9 @@ for slot in ${BOOT_ORDER}; do
       if test -z "${dtb}"; then
         load ${boot_dev}:${part} ${dtb_at} /dtb/${fdtfile} && setenv slot_dtb ${dtb_at}
       fi
-      setenv bootargs "root=PARTUUID=4c45594e-0${part} ro rootwait leyden.slot=${slot} rauc.slot=${slot}"
+      # No rootwait: the initrd waits by itself, and a kernel without one has to panic and be counted
+      # instead of waiting for ever.
+      setenv bootargs "root=PARTUUID=4c45594e-0${part} ro leyden.slot=${slot} rauc.slot=${slot}"
       setenv bootargs "${bootargs} leyden.why=${why} ${common_args}"
       echo "Leyden: starting the kernel of slot ${slot}"
       booti ${kernel_at} ${initrd_at}:${initrd_size} ${slot_dtb}
