@@ -177,6 +177,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        if self.path.startswith("/elsewhere/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/elsewhere/"))
+            self.end_headers()
+            return
         if self.path != "/update.raucb":
             self.send_error(404)
             return
@@ -233,6 +238,19 @@ def test_a_connection_that_ends_early_is_no_update(machine: Machine, server: Ser
 def test_a_server_without_the_update_is_quoted(machine: Machine, server: Server) -> None:
     with pytest.raises(UpdateError, match="the server answered 404 Not Found"):
         install_from(machine, address(server, "other.raucb"))
+
+
+def test_a_server_may_send_to_another_web_server(machine: Machine, server: Server) -> None:
+    there = address(server)
+    assert install_from(machine, address(server, f"elsewhere/{there}")) == "installed"
+
+
+@pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x"])
+def test_a_server_sends_to_nothing_but_web_servers(
+    machine: Machine, server: Server, target: str
+) -> None:
+    with pytest.raises(UpdateError, match="cannot be fetched"):
+        install_from(machine, address(server, f"elsewhere/{target}"))
 
 
 def test_a_server_that_is_not_there_is_named(machine: Machine, server: Server) -> None:
