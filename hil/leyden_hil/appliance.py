@@ -13,10 +13,10 @@ from leyden_hil.errors import TargetError
 from leyden_hil.panel import Panel
 from leyden_hil.shell import Shell
 from leyden_hil.starting import Starter
+from leyden_hil.waiting import LOOK_S, until
 
 BOOT_S: Final = 240.0  # from power-on until commands can be run, on a full host
 APP_S: Final = 120.0  # from there until the panel answers
-_LOOK_S: Final = 0.5
 LOG: Final = "/data/leyden/log"
 
 
@@ -159,7 +159,7 @@ class Appliance:
                 continue
             if system["running"] == system["committed"] and self.machine.lives >= lives:
                 return
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)
         raise TargetError(f"still on trial after {limit_s:.0f} s:\n{self.life.console.tail()}")
 
     def wait_told(self, what: str, limit_s: float) -> float:
@@ -173,7 +173,7 @@ class Appliance:
             try:
                 if any(entry["what"] == what for entry in self.system()["history"]):
                     return time.monotonic() - began
-                time.sleep(_LOOK_S)
+                time.sleep(LOOK_S)
             except TargetError:
                 self._come_back(began + limit_s)
         raise TargetError(f"the history does not say {what!r} after {limit_s:.0f} s")
@@ -185,7 +185,7 @@ class Appliance:
         while time.monotonic() < until:
             if self.new_panel().health() is not None:
                 return
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)
 
     def forget(self) -> None:
         """Drop connections to a boot that is over."""
@@ -201,12 +201,7 @@ class Appliance:
         Raises:
             TargetError: it did not become so.
         """
-        began = time.monotonic()
-        while not true():
-            if time.monotonic() - began > limit_s:
-                raise TargetError(f"not so after {limit_s:.0f} s: {what}")
-            time.sleep(_LOOK_S)
-        return time.monotonic() - began
+        return until(true, limit_s, what)
 
     def python(self, source: str, *, limit_s: float = 120.0) -> Any:
         """Run Python on the appliance, in its own interpreter; return the JSON it prints."""

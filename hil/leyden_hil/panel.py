@@ -7,14 +7,14 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from leyden_hil.errors import TargetError
+from leyden_hil.waiting import until
 
 _ANSWER_S: Final = 30.0
-_LOOK_S: Final = 0.5  # between two questions while something is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Panel:
             TargetError: it does not.
         """
         began = time.monotonic()
-        self.until(lambda: self.health() is not None, limit_s, "the panel answers /health")
+        until(lambda: self.health() is not None, limit_s, "the panel answers /health")
         return time.monotonic() - began
 
     def latest(self, route: str) -> dict[str, Any]:
@@ -167,19 +167,6 @@ class Panel:
             raise TargetError(f"{goal}: {answer.status} {answer.body[:300]!r}")
         said: dict[str, Any] = answer.json()
         return said
-
-    def until(self, true: Callable[[], bool], limit_s: float, what: str) -> float:
-        """Wait until something is so; return how long it took, in seconds.
-
-        Raises:
-            TargetError: it did not become so.
-        """
-        began = time.monotonic()
-        while not true():
-            if time.monotonic() - began > limit_s:
-                raise TargetError(f"not so after {limit_s:.0f} s: {what}")
-            time.sleep(_LOOK_S)
-        return time.monotonic() - began
 
     def _credentials(self) -> dict[str, str]:
         headers = {"Cookie": self._cookie} if self._cookie else {}
