@@ -176,6 +176,8 @@ def _make_boot(job: Job, linux: kernel.Kernel, progress: Progress) -> Path:
         kernel.compress_image(linux, boot / "vmlinuz.gz")
         shutil.copyfile(linux.folder / "vmlinuz", boot / "Image")
         kernel.make_device_trees(job, linux, boot / "dtb")
+        u_boot = job.unpacked("firmware") / firmware.EMULATOR_U_BOOT
+        shutil.copyfile(u_boot, boot / "u-boot-qemu.bin")
         step.say(f"{len(job.recipe.trees)} trees")
     with progress.step("initrds") as step:
         slot_modules = read_module_list(boot_partition.SOURCE / "initrd-modules.txt")

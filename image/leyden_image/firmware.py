@@ -13,6 +13,8 @@ _RADIO: Final = Path("usr/lib/firmware")
 _PI: Final = Path("usr/lib/raspi-firmware")
 # The build for all 64-bit boards: it asks the firmware which one it is on.
 _U_BOOT: Final = Path("usr/lib/u-boot/rpi_arm64/u-boot.bin")
+# What an emulated machine starts with, of the same source and version as the boards' own.
+EMULATOR_U_BOOT: Final = Path("usr/lib/u-boot/qemu_arm64/u-boot.bin")
 
 
 def install_firmware(job: Job) -> int:
